@@ -1,0 +1,145 @@
+"""The contract: how one member's source becomes canonical rows. Read from `members/<code>/contract.yaml`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from tidewaiter.canonical import DatasetName, load_dataset
+from tidewaiter.errors import closest
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Location(_Strict):
+    """Where the bytes are: exactly one of the three.
+
+    Attributes:
+        env: Name of an environment variable that holds a folder. Unset means nothing to land.
+        home: Folder relative to `TIDEWAITER_HOME`.
+        member: Folder relative to the member's own folder.
+    """
+
+    env: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]*$")
+    home: str | None = None
+    member: str | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(value is not None for value in (self.env, self.home, self.member)) != 1:
+            raise ValueError("give exactly one of env, home, member")
+        return self
+
+
+class CsvFormat(_Strict):
+    """A delimited text file with a header line."""
+
+    kind: Literal["csv"] = "csv"
+    delimiter: str = Field(default=",", min_length=1, max_length=4)
+    quote: str = Field(default='"', max_length=1)
+    encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
+    decimal_mark: Literal[".", ","] = "."
+    thousands_mark: Literal[".", ",", " ", "'"] | None = None
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        if self.decimal_mark == self.thousands_mark:
+            raise ValueError("decimal_mark and thousands_mark must differ")
+        return self
+
+
+class FieldMapping(_Strict):
+    """How one canonical field is filled: exactly one of column, constant, expression.
+
+    Attributes:
+        column: Name of the source column.
+        constant: The same value on every row.
+        expression: DuckDB SQL over source columns (quoted names, all text) that yields text or the
+            canonical type. `{name}` is replaced by the contract's parameter of that name.
+        formats: strptime formats of dates and timestamps, tried in order.
+        codes: Source spelling to canonical value; a spelling not listed goes to quarantine.
+        optional: The source column may be missing from a file; the field is then null.
+    """
+
+    column: str | None = None
+    constant: str | int | float | bool | None = None
+    expression: str | None = None
+    formats: tuple[str, ...] = ()
+    codes: dict[str, str | int | float | bool] | None = None
+    optional: bool = False
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(value is not None for value in (self.column, self.constant, self.expression)) != 1:
+            raise ValueError("give exactly one of column, constant, expression")
+        return self
+
+
+class Extract(_Strict):
+    """One kind of file that the member sends.
+
+    Attributes:
+        dataset: Canonical table that the rows land in.
+        files: Glob patterns within the location; every matching file is one extract.
+        null_values: Spellings of "no value", compared after trimming.
+        refuse_above_quarantined_share: Share of quarantined rows above which the whole extract is
+            refused and only the evidence kept.
+        fields: Canonical field to its mapping.
+    """
+
+    dataset: DatasetName
+    location: Location
+    files: tuple[str, ...] = Field(min_length=1)
+    format: CsvFormat = CsvFormat()
+    null_values: tuple[str, ...] = ("",)
+    refuse_above_quarantined_share: float = Field(default=0.05, ge=0, le=1)
+    fields: dict[str, FieldMapping]
+
+    @model_validator(mode="after")
+    def _fields_are_canonical(self) -> Self:
+        known = load_dataset(self.dataset).by_name
+        mappable = {name for name, field in known.items() if not field.set_by_landing}
+        problems = [
+            f"'{name}' is not a field of {self.dataset} that a contract can map{closest(name, mappable)}"
+            for name in self.fields
+            if name not in mappable
+        ]
+        problems += [
+            f"'{name}' is required and not mapped"
+            for name in sorted(mappable - set(self.fields))
+            if not known[name].nullable and known[name].default is None
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+class Contract(_Strict):
+    """Everything Tidewaiter knows about one member.
+
+    Attributes:
+        member: ISO 3166-1 alpha-2 code; XA to XZ are synthetic.
+        time_zone: IANA name of the zone in which the source's times are written.
+        owner: Whom to ask when an extract is refused.
+        parameters: Values that expressions may use as `{name}`.
+    """
+
+    member: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+    name: str
+    owner: str
+    source: str
+    time_zone: str = "UTC"
+    parameters: dict[str, int | float] = {}
+    extracts: tuple[Extract, ...] = Field(min_length=1)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"unknown time zone '{value}'{closest(value, available_timezones())}")
+        ZoneInfo(value)
+        return value

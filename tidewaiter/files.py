@@ -1,0 +1,68 @@
+"""Writing files so that a reader sees the old or the new one, and a kill leaves either."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PARTIAL_PREFIX = ".partial-"
+
+
+def write_text_atomically(path: Path, text: str, *, mode: int | None = None) -> None:
+    """Write `text` beside `path`, flush it to disk, then rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent / f"{PARTIAL_PREFIX}{uuid.uuid4().hex}"
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode or 0o666)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    partial.replace(path)
+
+
+def write_json_atomically(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically."""
+    write_text_atomically(path, json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
+
+
+def read_json(path: Path) -> Any | None:
+    """Return the JSON value in `path`, or None where the file does not exist."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def folder_replaced_atomically(target: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `target` when the block ends well.
+
+    A kill leaves the old folder, or none and a partial one beside it, which the next writer of the
+    same target sweeps. The caller sees to it that only one process writes a target.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sweep_partials(target.parent, target.name)
+    partial = target.parent / f"{PARTIAL_PREFIX}{target.name}-{uuid.uuid4().hex}"
+    partial.mkdir()
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    old = target.parent / f"{PARTIAL_PREFIX}{target.name}-old-{uuid.uuid4().hex}"
+    if target.exists():
+        target.rename(old)
+    partial.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sweep_partials(parent: Path, name: str) -> None:
+    """Remove what killed writers of `parent/name` left behind."""
+    for leftover in parent.glob(f"{PARTIAL_PREFIX}{name}-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
