@@ -1,0 +1,69 @@
+# The commands of the project. Continuous integration and the git hooks call these and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The resolver has nothing to decide: the locks are complete and hashed.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo test test-slow check format bench serve docs lock clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	@echo "Installing into $(VENV) (once, about two minutes)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tidewaiter needs Python 3.11 or later")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo "Installing the development tools into $(VENV)"
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+setup: $(VENV)/.runtime ## Create .venv and install what a run needs
+setup-dev: $(VENV)/.dev ## The same, with what checks and tests need
+
+demo: $(VENV)/.runtime ## From synthetic (and, where present, real) extracts to scored tables
+	@$(BIN)/tidewaiter demo
+
+test: $(VENV)/.dev ## The test suite
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.dev ## The proofs that take minutes
+	@$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.dev ## Format, lint, types, import directions, SQL
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt_project/models dbt_project/tests
+
+format: $(VENV)/.dev ## Rewrite Python and SQL in the house format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/sqlfluff fix --disable-progress-bar dbt_project/models dbt_project/tests
+
+bench: $(VENV)/.dev ## Measure the steps of a run; writes JSON and a table
+	@$(BIN)/python tests/bench/run_steps.py
+
+serve: $(VENV)/.runtime ## Prefect and MLflow on loopback
+	@$(BIN)/tidewaiter serve
+
+docs: $(VENV)/.dev ## Regenerate docs/reference and build the dbt docs site
+	@$(BIN)/python -m flows.reference
+	@$(BIN)/tidewaiter transform --docs
+
+lock: ## Resolve pyproject.toml into the two hashed locks (needs uv on the PATH)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" pyproject.toml --group dev --constraint requirements.lock \
+		--output-file requirements-dev.lock
+
+clean: ## Remove the environment and everything a run wrote to ./data
+	@rm -rf $(VENV) data
