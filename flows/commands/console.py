@@ -1,0 +1,94 @@
+"""Printing: a table for people or JSON for programs, and errors with their exit code."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tidewaiter.errors import TidewaiterError
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+MemberArgument = Annotated[str, typer.Argument(help="Member code, such as XA.", show_default=False)]
+MembersOption = Annotated[
+    list[str] | None,
+    typer.Option("--member", "-m", help="Member code; may be repeated. All members if left out."),
+]
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "") -> None:
+    """Print rows with equal keys as one table, or as a JSON array."""
+    if as_json:
+        print_json(list(rows))
+        return
+    if not rows:
+        Console().print(f"{title}: none" if title else "none")
+        return
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for name, value in rows[0].items():
+        table.add_column(
+            name.replace("_", " "), justify="right" if isinstance(value, int | float) else "left"
+        )
+    for row in rows:
+        table.add_row(*(show(value) for value in row.values()))
+    Console().print(table)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def show(value: Any) -> str:
+    """Return a value as people read it: thousands apart, shares to three digits, nothing for None."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return str(value)
+
+
+@contextmanager
+def errors_for_people(*, verbose: bool = False) -> Iterator[None]:
+    """Turn a foreseen error into its problems on standard error and its exit code."""
+    try:
+        yield
+    except TidewaiterError as error:
+        print_problems(error)
+        if verbose:
+            raise
+        raise SystemExit(int(error.exit_code)) from None
+
+
+def print_problems(error: TidewaiterError) -> None:
+    """Print every problem of an error on standard error."""
+    console = Console(stderr=True, highlight=False)
+    for problem in error.problems:
+        console.print("[red]✗[/red] ", end="")
+        console.print(f"{problem.where}: {problem.what}" if problem.where else problem.what, markup=False)
+        if problem.expected:
+            console.print(f"  expected {problem.expected}", markup=False)
+        if problem.next_step:
+            console.print(f"  next: {problem.next_step}", markup=False)
+
+
+def set_up_logging(*, verbose: bool) -> None:
+    """Send our own log to standard error: everything when verbose, warnings otherwise."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for noisy in ("alembic", "matplotlib", "httpx", "httpcore", "great_expectations"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,162 @@
+"""The gates as steps of a run: what is judged at each, and what a refusal means for its member."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from expectations.gate import run_gate
+from expectations.verdicts import GateResult, is_accepted, load_verdict
+from flows.progress import step
+from tidewaiter.errors import GateRefused, Problem, TidewaiterError
+from tidewaiter.landing import Receipt, landed_receipts
+from tidewaiter.settings import Settings
+from tidewaiter.warehouse import open_duckdb, quote_literal
+
+FEATURES = ("features", "declaration_item_features")
+LABELS = ("features", "declaration_item_labels")
+ITEMS = ("trade", "declaration_items")
+
+
+def mart(settings: Settings, table: tuple[str, str]) -> Path:
+    """Return the Parquet that dbt hands over for a schema and table."""
+    return settings.paths.marts / table[0] / f"{table[1]}.parquet"
+
+
+def judge_landing(settings: Settings, member: str) -> list[GateResult]:
+    """Judge each landed extract of a member; verdicts on unchanged extracts are taken over."""
+    return [
+        run_gate(
+            "landing",
+            member,
+            {receipt.dataset: _rows(settings, receipt)},
+            settings,
+            expected_rows=receipt.rows_landed if receipt.dataset == "declaration_items" else None,
+            scope=_scope(receipt),
+        )
+        for receipt in landed_receipts(settings.paths)
+        if receipt.member_iso2 == member and not receipt.refused
+    ]
+
+
+def judge_features(settings: Settings, member: str) -> list[GateResult]:
+    """Judge a member's features and labels: one row for each current item, and values that can be."""
+    return [
+        run_gate(
+            "features",
+            member,
+            {FEATURES[1]: mart(settings, FEATURES), LABELS[1]: mart(settings, LABELS)},
+            settings,
+            expected_rows=count_items(settings, ITEMS, member),
+        )
+    ]
+
+
+def judge_scores(settings: Settings, member: str) -> list[GateResult]:
+    """Judge the score batch that stands for a member.
+
+    Raises:
+        TidewaiterError: The member has not been scored.
+    """
+    path = settings.paths.scores / f"member={member}" / "rows.parquet"
+    if not path.exists():
+        raise TidewaiterError(
+            Problem("no accepted scores", where=member, next_step=f"tidewaiter score --member {member}")
+        )
+    return [run_gate("scores", member, path, settings)]
+
+
+def gate_landing(settings: Settings, member: str) -> list[GateResult]:
+    """Judge a member's extracts and refuse if any is unfit.
+
+    Raises:
+        GateRefused: With the failures of all its extracts.
+    """
+    with step(f"{member} landing gate") as running:
+        return _all_passed(judge_landing(settings, member), running)
+
+
+def gate_features(settings: Settings, member: str) -> list[GateResult]:
+    """Judge a member's features and refuse if they are unfit.
+
+    Raises:
+        GateRefused: With every failure.
+    """
+    with step(f"{member} features gate") as running:
+        return _all_passed(judge_features(settings, member), running)
+
+
+def gate_scores(settings: Settings, run: Any) -> list[GateResult]:
+    """Judge a staged score batch: every item of its window scored, and values that can be.
+
+    Raises:
+        GateRefused: With every failure.
+    """
+    expected = count_items(settings, FEATURES, run.member_iso2, run.window_from, run.window_to)
+    result = run_gate("scores", run.member_iso2, run.rows_path, settings, expected_rows=expected)
+    result.raise_if_refused()
+    return [result]
+
+
+def is_extract_accepted(settings: Settings, receipt: Receipt) -> bool:
+    """Whether the landing gate passed this extract as it was landed last."""
+    return not receipt.refused and is_accepted("landing", receipt.member_iso2, settings, _scope(receipt))
+
+
+def may_publish(settings: Settings, member: str) -> bool:
+    """Whether nothing of the member's stands refused, at any gate."""
+    receipts = [found for found in landed_receipts(settings.paths) if found.member_iso2 == member]
+    verdicts = [load_verdict(stage, member, settings) for stage in ("features", "scores")]
+    return all(is_extract_accepted(settings, found) for found in receipts) and all(
+        verdict is None or verdict.passed for verdict in verdicts
+    )
+
+
+def count_items(
+    settings: Settings,
+    table: tuple[str, str],
+    member: str,
+    from_date: date | None = None,
+    to_date: date | None = None,
+) -> int:
+    """Return the rows of a member in a mart, within registration dates from (included) to (not)."""
+    conditions = [f"member_iso2 = {quote_literal(member)}"]
+    if from_date is not None:
+        conditions.append(f"registered_date >= date {quote_literal(from_date.isoformat())}")
+    if to_date is not None:
+        conditions.append(f"registered_date < date {quote_literal(to_date.isoformat())}")
+    with open_duckdb(settings) as connection:
+        found = connection.execute(
+            f"select count(*) from read_parquet({quote_literal(mart(settings, table))})"
+            f" where {' and '.join(conditions)}"
+        ).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _rows(settings: Settings, receipt: Receipt) -> Path:
+    folder = settings.paths.extract_folder(receipt.dataset, receipt.member_iso2, receipt.extract_id)
+    return folder / "rows.parquet"
+
+
+def _scope(receipt: Receipt) -> str:
+    """A verdict is on an extract as landed: landing it otherwise asks for another one."""
+    return f"{receipt.dataset}-{receipt.extract_id}-{receipt.landing_key[:8]}"
+
+
+def _all_passed(results: Iterable[GateResult], running: Any) -> list[GateResult]:
+    results = list(results)
+    new = sum(not result.is_reused for result in results)
+    checks = sum(result.checks for result in results)
+    warnings = sum(len(result.warnings) for result in results)
+    running.note(f"{checks} checks, {new} new verdicts" + (f", {warnings} warnings" if warnings else ""))
+    problems: list[Problem] = []
+    for result in results:
+        try:
+            result.raise_if_refused()
+        except GateRefused as refusal:
+            problems += refusal.problems
+    if problems:
+        raise GateRefused(problems)
+    return results

@@ -1,0 +1,141 @@
+"""Training and scoring steps: `ml` told which data it works on, and its results put where they belong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from flows import gates
+from flows.manifest import read_manifest
+from flows.progress import step
+from flows.versions import data_version, feature_version, git_commit
+from tidewaiter import fingerprint
+from tidewaiter.errors import TidewaiterError
+from tidewaiter.files import read_json
+from tidewaiter.settings import Settings
+
+STAGED = ".staged"
+
+
+@dataclass(frozen=True)
+class ScoreReport:
+    """An accepted score batch.
+
+    Attributes:
+        metrics: By model and baseline, on the labelled items of the window.
+        was_current: The same batch had been accepted before.
+    """
+
+    member_iso2: str
+    model_name: str
+    model_version: str
+    run_id: str
+    window_from: date
+    window_to: date
+    items_scored: int
+    was_current: bool
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+def train(settings: Settings, member: str | None, *, only_if_missing: bool = False) -> Any:
+    """Train one member's model, or the pooled one for None; return the registered version.
+
+    Raises:
+        TidewaiterError: Too few labels, or features are missing.
+    """
+    from ml.config import load_config
+    from ml.registry import champion
+    from ml.train import train_member
+
+    config = load_config()
+    with step(f"{member or 'pooled'} train") as running:
+        if only_if_missing and (standing := champion(settings, config, member)):
+            running.note(f"champion version {standing.version} stands")
+            return standing
+        rows = read_manifest(settings)
+        model = train_member(
+            settings,
+            member,
+            config,
+            data_version(rows, member),
+            feature_version(rows, member),
+            git_commit=git_commit(),
+        )
+        running.note(f"{model.name} version {model.version}{'' if model.was_trained else ' stands'}")
+    return model
+
+
+def score(
+    settings: Settings, member: str, from_date: date | None = None, to_date: date | None = None
+) -> ScoreReport:
+    """Score a window with the member's champion, or the pooled one where it has none of its own.
+
+    The batch is staged, judged by the score gate and then takes the place of the window's old rows.
+
+    Raises:
+        GateRefused: The batch was refused; the old scores stay.
+        TidewaiterError: There is no champion, or no item in the window.
+    """
+    from ml.config import load_config
+    from ml.score import accept_scores, score_member
+
+    config = load_config()
+    version = feature_version(read_manifest(settings), member)
+    stage_dir = settings.paths.scores / STAGED / f"member={member}"
+    with step(f"{member} score") as running:
+        run = score_member(
+            settings,
+            member,
+            config,
+            version,
+            window_from=from_date,
+            window_to=to_date,
+            stage_dir=stage_dir,
+        )
+        if not run.was_current:
+            gates.gate_scores(settings, run)
+            accept_scores(settings, run)
+        running.note(f"{run.items_scored:,} items{', unchanged' if run.was_current else ''}")
+    return ScoreReport(
+        member_iso2=member,
+        model_name=run.model_name,
+        model_version=run.model_version,
+        run_id=run.run_id,
+        window_from=run.window_from,
+        window_to=run.window_to,
+        items_scored=run.items_scored,
+        was_current=run.was_current,
+        metrics=run.metrics,
+    )
+
+
+def accepted_runs_digest(settings: Settings) -> str:
+    """Return the digest of the score batches that stand, one per member."""
+    files = sorted(settings.paths.scores.glob("member=*/run.json"))
+    return fingerprint.of_json([[path.parent.name, read_json(path)] for path in files])
+
+
+def describe_model(model: Any) -> dict[str, Any]:
+    """Return a registered version as a row of the command's table."""
+    return {
+        "model": model.name,
+        "version": model.version,
+        "alias": model.alias,
+        "trained": model.was_trained,
+        "mlflow_run_id": model.mlflow_run_id,
+    }
+
+
+def describe_score(report: ScoreReport) -> dict[str, Any]:
+    """Return a score batch as a row of the command's table."""
+    return {
+        "member": report.member_iso2,
+        "model": report.model_name,
+        "version": report.model_version,
+        "from": str(report.window_from),
+        "to": str(report.window_to),
+        "items": report.items_scored,
+        "new": not report.was_current,
+        "run_id": report.run_id,
+    }
