@@ -36,7 +36,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _common(
     home: Annotated[
-        Path | None, typer.Option(help="Folder for everything that is written [env: TIDEWAITER_HOME].")
+        Path | None, typer.Option(help="Folder for everything that is written (TIDEWAITER_HOME).")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")] = False,
     version: Annotated[

@@ -95,7 +95,9 @@ def gate_scores(settings: Settings, run: Any) -> list[GateResult]:
         GateRefused: With every failure.
     """
     expected = count_items(settings, FEATURES, run.member_iso2, run.window_from, run.window_to)
-    result = run_gate("scores", run.member_iso2, run.rows_path, settings, expected_rows=expected)
+    result = run_gate(
+        "scores", run.member_iso2, run.folder / "rows.parquet", settings, expected_rows=expected
+    )
     result.raise_if_refused()
     return [result]
 
@@ -108,7 +110,7 @@ def is_extract_accepted(settings: Settings, receipt: Receipt) -> bool:
 def may_publish(settings: Settings, member: str) -> bool:
     """Whether nothing of the member's stands refused, at any gate."""
     receipts = [found for found in landed_receipts(settings.paths) if found.member_iso2 == member]
-    verdicts = [load_verdict(stage, member, settings) for stage in ("features", "scores")]
+    verdicts = [load_verdict("features", member, settings), load_verdict("scores", member, settings)]
     return all(is_extract_accepted(settings, found) for found in receipts) and all(
         verdict is None or verdict.passed for verdict in verdicts
     )
@@ -121,12 +123,12 @@ def count_items(
     from_date: date | None = None,
     to_date: date | None = None,
 ) -> int:
-    """Return the rows of a member in a mart, within registration dates from (included) to (not)."""
+    """Return the rows of a member in a mart, within registration dates, both included."""
     conditions = [f"member_iso2 = {quote_literal(member)}"]
     if from_date is not None:
         conditions.append(f"registered_date >= date {quote_literal(from_date.isoformat())}")
     if to_date is not None:
-        conditions.append(f"registered_date < date {quote_literal(to_date.isoformat())}")
+        conditions.append(f"registered_date <= date {quote_literal(to_date.isoformat())}")
     with open_duckdb(settings) as connection:
         found = connection.execute(
             f"select count(*) from read_parquet({quote_literal(mart(settings, table))})"

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flows.manifest import item_counts
 from flows.progress import Step, step
 from tidewaiter.contracts import Contract, Extract, load_contract
 from tidewaiter.errors import GateRefused, Problem, TidewaiterError
-from tidewaiter.landing import Receipt, find_files, land_file, landed_receipts, write_schema_files
+from tidewaiter.landing import (
+    Receipt,
+    find_files,
+    land_file,
+    landed_receipts,
+    missing_location,
+    write_schema_files,
+)
 from tidewaiter.pseudonyms import load_pseudonymiser
 from tidewaiter.settings import Settings
-from tidewaiter.synthetic import SYNTHETIC_MEMBERS, generate_members
+from tidewaiter.synthetic import generate_members
+from tidewaiter.synthetic.profiles import PROFILES
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +43,8 @@ class IngestReport:
 
     @property
     def is_absent(self) -> bool:
-        """Whether the member has nothing on land and sent nothing."""
-        return not self.receipts
+        """Whether no declaration item of the member is on land; exchange rates alone are not work."""
+        return not any(receipt.dataset == "declaration_items" for receipt in self.receipts)
 
     @property
     def item_counts(self) -> tuple[int, int, int]:
@@ -74,8 +82,8 @@ def ingest_member(settings: Settings, member: str) -> IngestReport:
         )
         if tally.problems:
             raise (GateRefused if tally.refused else TidewaiterError)(tally.problems)
-    note = "" if receipts else _why_nothing(contract)
-    return IngestReport(contract.member, receipts, tally.landed_now, note)
+    report = IngestReport(contract.member, receipts, tally.landed_now)
+    return replace(report, note=_why_nothing(contract, settings)) if report.is_absent else report
 
 
 def generate_synthetic(settings: Settings) -> None:
@@ -87,26 +95,26 @@ def generate_synthetic(settings: Settings) -> None:
 
 def demo_members(settings: Settings) -> list[str]:
     """Return the members of the demo: the synthetic ones, and Korea where its set is to hand."""
-    return [*SYNTHETIC_MEMBERS, *(["KR"] if settings.korea_dir else [])]
+    return [*PROFILES, *(["KR"] if settings.korea_dir else [])]
 
 
 def _land_all(
     settings: Settings, contract: Contract, files: list[tuple[Extract, Path]], running: Step
 ) -> _Tally:
     tally = _Tally()
-    pseudonymiser = load_pseudonymiser(settings, contract.member)
+    pseudonymiser = load_pseudonymiser(settings.paths)
+    before = {receipt.landing_key for receipt in landed_receipts(settings.paths)}
     for done, (extract, path) in enumerate(files):
         running.count(done, len(files))
         try:
-            tally.landed_now += land_file(path, extract, contract, settings, pseudonymiser).landed_now
+            receipt = land_file(path, extract, contract, settings, pseudonymiser)
+            tally.landed_now += receipt.landing_key not in before
         except TidewaiterError as error:
             tally.problems += error.problems
             tally.refused = tally.refused or isinstance(error, GateRefused)
     return tally
 
 
-def _why_nothing(contract: Contract) -> str:
-    unset = sorted({extract.location.env for extract in contract.extracts if extract.location.env})
-    if unset:
-        return f"no extract: set {', '.join(unset)} to the folder that holds them"
-    return "no extract in the folders that its contract names"
+def _why_nothing(contract: Contract, settings: Settings) -> str:
+    missing = (missing_location(extract, contract, settings) for extract in contract.extracts)
+    return next((reason for reason in missing if reason), "no file in the folders that its contract names")

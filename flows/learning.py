@@ -9,9 +9,8 @@ from typing import Any
 from flows import gates
 from flows.manifest import read_manifest
 from flows.progress import step
-from flows.versions import data_version, feature_version, git_commit
+from flows.versions import data_version, feature_version
 from tidewaiter import fingerprint
-from tidewaiter.errors import TidewaiterError
 from tidewaiter.files import read_json
 from tidewaiter.settings import Settings
 
@@ -24,7 +23,7 @@ class ScoreReport:
 
     Attributes:
         metrics: By model and baseline, on the labelled items of the window.
-        was_current: The same batch had been accepted before.
+        was_scored: False where the same batch had been accepted before.
     """
 
     member_iso2: str
@@ -34,8 +33,8 @@ class ScoreReport:
     window_from: date
     window_to: date
     items_scored: int
-    was_current: bool
-    metrics: dict[str, Any] = field(default_factory=dict)
+    was_scored: bool
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 def train(settings: Settings, member: str | None, *, only_if_missing: bool = False) -> Any:
@@ -45,13 +44,12 @@ def train(settings: Settings, member: str | None, *, only_if_missing: bool = Fal
         TidewaiterError: Too few labels, or features are missing.
     """
     from ml.config import load_config
-    from ml.registry import champion
     from ml.train import train_member
 
     config = load_config()
     with step(f"{member or 'pooled'} train") as running:
-        if only_if_missing and (standing := champion(settings, config, member)):
-            running.note(f"champion version {standing.version} stands")
+        if only_if_missing and (standing := _champion(settings, config.registered_name(member))):
+            running.note(f"{standing.name} version {standing.version} stands")
             return standing
         rows = read_manifest(settings)
         model = train_member(
@@ -60,9 +58,8 @@ def train(settings: Settings, member: str | None, *, only_if_missing: bool = Fal
             config,
             data_version(rows, member),
             feature_version(rows, member),
-            git_commit=git_commit(),
         )
-        running.note(f"{model.name} version {model.version}{'' if model.was_trained else ' stands'}")
+        running.note(f"{model.model_name} version {model.version}{'' if model.was_trained else ' stands'}")
     return model
 
 
@@ -93,10 +90,10 @@ def score(
             window_to=to_date,
             stage_dir=stage_dir,
         )
-        if not run.was_current:
+        if run.was_scored:
             gates.gate_scores(settings, run)
             accept_scores(settings, run)
-        running.note(f"{run.items_scored:,} items{', unchanged' if run.was_current else ''}")
+        running.note(f"{run.items_scored:,} items{'' if run.was_scored else ', unchanged'}")
     return ScoreReport(
         member_iso2=member,
         model_name=run.model_name,
@@ -105,9 +102,16 @@ def score(
         window_from=run.window_from,
         window_to=run.window_to,
         items_scored=run.items_scored,
-        was_current=run.was_current,
+        was_scored=run.was_scored,
         metrics=run.metrics,
     )
+
+
+def _champion(settings: Settings, name: str) -> Any:
+    from ml.tracking import open_client
+    from ml.versions import CHAMPION, version_by_alias
+
+    return version_by_alias(open_client(settings), name, CHAMPION)
 
 
 def accepted_runs_digest(settings: Settings) -> str:
@@ -119,9 +123,9 @@ def accepted_runs_digest(settings: Settings) -> str:
 def describe_model(model: Any) -> dict[str, Any]:
     """Return a registered version as a row of the command's table."""
     return {
-        "model": model.name,
+        "model": model.model_name,
         "version": model.version,
-        "alias": model.alias,
+        "aliases": ", ".join(model.aliases),
         "trained": model.was_trained,
         "mlflow_run_id": model.mlflow_run_id,
     }
@@ -136,6 +140,6 @@ def describe_score(report: ScoreReport) -> dict[str, Any]:
         "from": str(report.window_from),
         "to": str(report.window_to),
         "items": report.items_scored,
-        "new": not report.was_current,
+        "new": report.was_scored,
         "run_id": report.run_id,
     }

@@ -35,7 +35,7 @@ POOLED = "pooled"
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 # How many members at a time: `prepare_environment` hands the setting to Prefect.
-_runner = ThreadPoolTaskRunner()
+_runner: Any = ThreadPoolTaskRunner()
 
 
 def is_transient(_task: Any, _run: Any, state: State) -> bool:
@@ -122,7 +122,7 @@ def run(
     Args:
         members: Codes of the members; None for every member that has a contract.
         from_date: First registration date to score; None for the champion's test window.
-        to_date: Day after the last registration date to score; None for the end of the data.
+        to_date: Last registration date to score; None for the end of the data.
         training: `always` trains when data, features or configuration changed; `if_missing` only
             where a member has no champion.
     """

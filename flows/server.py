@@ -123,27 +123,33 @@ def serve(settings: Settings, *, with_worker: bool, announce: Callable[[Served],
 
 
 def register_deployments() -> None:
-    """Create the work pool, one run at a time, and the deployments of `prefect.yaml`."""
-    for arguments in (
-        ("work-pool", "create", WORK_POOL, "--type", "process", "--overwrite"),
-        ("work-pool", "set-concurrency-limit", WORK_POOL, "1"),
-        ("--no-prompt", "deploy", "--all", "--prefect-file", str(PROJECT_ROOT / "prefect.yaml")),
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", "prefect", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=PROJECT_ROOT,
-            timeout=_START_SECONDS,
-        )
-        if done.returncode != 0:
-            raise TidewaiterError(
-                Problem(
-                    f"Prefect refused: {(done.stderr or done.stdout).strip()[-500:]}",
-                    where=f"prefect {' '.join(arguments)}",
-                )
+    """Create the work pool, one run at a time, and the deployments of `prefect.yaml`.
+
+    Raises:
+        TidewaiterError: Prefect refused the deployments; with its words.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+
+    with get_client(sync_client=True) as client:
+        pool = WorkPoolCreate(name=WORK_POOL, type="process", concurrency_limit=1)
+        client.create_work_pool(pool, overwrite=True)
+    arguments = ("--no-prompt", "deploy", "--all", "--prefect-file", str(PROJECT_ROOT / "prefect.yaml"))
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=PROJECT_ROOT,
+        timeout=_START_SECONDS,
+    )
+    if done.returncode != 0:
+        raise TidewaiterError(
+            Problem(
+                f"Prefect refused: {(done.stderr or done.stdout).strip()[-500:]}",
+                where=f"prefect {' '.join(arguments)}",
             )
+        )
 
 
 def worker_command() -> list[str]:

@@ -21,9 +21,8 @@ def member_rows(outcome: RunOutcome) -> list[dict[str, Any]]:
 
 
 def _row(member: MemberOutcome) -> dict[str, Any]:
-    def metric(name: str, of: str) -> float | None:
-        found = member.metrics.get(of, {}).get(f"{name}_at_{SHARE}")
-        return None if found is None else float(found)
+    def metric(name: str, ranking: str = "") -> float | None:
+        return member.metrics.get(f"{ranking}/{name}_at_{SHARE}" if ranking else f"{name}_at_{SHARE}")
 
     return {
         "member": member.member_iso2,
@@ -34,10 +33,10 @@ def _row(member: MemberOutcome) -> dict[str, Any]:
         "items_scored": member.items_scored,
         "model": member.model_name,
         "model_version": member.model_version,
-        "precision_at_05": metric("precision", "model"),
+        "precision_at_05": metric("precision"),
         "precision_at_05_random": metric("precision", "random"),
         "precision_at_05_risk_profile": metric("precision", "risk_profile"),
-        "revenue_at_05": metric("revenue", "model"),
+        "revenue_at_05": metric("revenue", "by_expected_recovery"),
         "revenue_at_05_random": metric("revenue", "random"),
         "revenue_at_05_risk_profile": metric("revenue", "risk_profile"),
         "revenue_at_05_declared_duty": metric("revenue", "declared_duty"),

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 
 from tidewaiter import fingerprint
 from tidewaiter.canonical import DATASETS, load_dataset
@@ -71,21 +70,3 @@ def transform_code_version() -> str:
     """Return the digest of the dbt project and of the canonical model."""
     canonical = [load_dataset(name).fingerprint for name in DATASETS]
     return fingerprint.of_json([fingerprint.of_tree(DBT_PROJECT, _DBT_SOURCES), canonical])
-
-
-def git_commit(root: Path = PROJECT_ROOT) -> str:
-    """Return the commit of the checkout with `+` where it has changes, or `unknown` without git."""
-    import subprocess
-
-    def ask(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20
-        )
-        return done.stdout.strip()
-
-    try:
-        return ask("rev-parse", "HEAD") + (
-            "+" if ask("status", "--porcelain", "--untracked-files=no") else ""
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"

@@ -40,6 +40,18 @@ def read_json(path: Path) -> Any | None:
 
 
 @contextmanager
+def replace_file_atomically(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; it takes the place of `path` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent / f"{PARTIAL_PREFIX}{uuid.uuid4().hex}{path.suffix}"
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
 def folder_replaced_atomically(target: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `target` when the block ends well.
 

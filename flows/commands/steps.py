@@ -17,7 +17,7 @@ FromOption = Annotated[
 ]
 ToOption = Annotated[
     datetime | None,
-    typer.Option("--to", formats=["%Y-%m-%d"], help="Day after the last registration date."),
+    typer.Option("--to", formats=["%Y-%m-%d"], help="Last registration date, included."),
 ]
 
 

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tidewaiter.canonical import DatasetName, load_dataset
+from tidewaiter.canonical import Field as CanonicalField
 from tidewaiter.errors import closest
+
+_PARAMETER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+
+
+def fill_parameters(expression: str, parameters: Mapping[str, int | float]) -> str:
+    """Return the expression with each `{name}` replaced by the contract's parameter of that name.
+
+    Raises:
+        KeyError: There is no such parameter; a checked contract has them all.
+    """
+    return _PARAMETER.sub(lambda found: repr(parameters[found[1]]), expression)
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _inside(path: str) -> str:
+    """Return a relative path that stays below its folder, or raise: contracts are passed around."""
+    parts = PurePosixPath(path)
+    if not path or parts.is_absolute() or ".." in parts.parts:
+        raise ValueError(f"'{path}' must be a relative path without '..'")
+    return path
 
 
 class Location(_Strict):
@@ -33,6 +56,11 @@ class Location(_Strict):
         if sum(value is not None for value in (self.env, self.home, self.member)) != 1:
             raise ValueError("give exactly one of env, home, member")
         return self
+
+    @field_validator("home", "member")
+    @classmethod
+    def _stays_inside(cls, value: str | None) -> str | None:
+        return value if value is None else _inside(value)
 
 
 class CsvFormat(_Strict):
@@ -99,6 +127,11 @@ class Extract(_Strict):
     refuse_above_quarantined_share: float = Field(default=0.05, ge=0, le=1)
     fields: dict[str, FieldMapping]
 
+    @field_validator("files")
+    @classmethod
+    def _patterns_stay_inside(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_inside(pattern) for pattern in value)
+
     @model_validator(mode="after")
     def _fields_are_canonical(self) -> Self:
         known = load_dataset(self.dataset).by_name
@@ -113,9 +146,26 @@ class Extract(_Strict):
             for name in sorted(mappable - set(self.fields))
             if not known[name].nullable and known[name].default is None
         ]
+        for name, mapping in self.fields.items():
+            if name in mappable:
+                problems += _mapping_problems(known[name], mapping)
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+
+def _mapping_problems(field: CanonicalField, mapping: FieldMapping) -> list[str]:
+    problems = []
+    if mapping.optional and not field.nullable and field.default is None:
+        problems.append(f"'{field.name}' is required and cannot be optional")
+    if mapping.optional and mapping.constant is not None:
+        problems.append(f"'{field.name}' is a constant and cannot be optional")
+    if mapping.formats and field.type not in ("date", "timestamp"):
+        problems.append(f"'{field.name}' is neither a date nor a timestamp and takes no formats")
+    with_offset = sum("%z" in form for form in mapping.formats)
+    if with_offset not in (0, len(mapping.formats)):
+        problems.append(f"the formats of '{field.name}' must all have an offset (%z), or none")
+    return problems
 
 
 class Contract(_Strict):
@@ -143,3 +193,16 @@ class Contract(_Strict):
             raise ValueError(f"unknown time zone '{value}'{closest(value, available_timezones())}")
         ZoneInfo(value)
         return value
+
+    @model_validator(mode="after")
+    def _parameters_are_known(self) -> Self:
+        problems = [
+            f"the expression of '{field}' uses the unknown parameter '{name}'{closest(name, self.parameters)}"
+            for extract in self.extracts
+            for field, mapping in extract.fields.items()
+            for name in _PARAMETER.findall(mapping.expression or "")
+            if name not in self.parameters
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self

@@ -1,0 +1,91 @@
+-- What was declared comes from the lowest version of an item, what became of it from the latest row:
+-- amendments follow an intervention, so a feature that saw an amended value would know the outcome.
+{% set outcome_columns = [
+    'lane_at', 'assigned_at', 'released_at', 'lane_initial_code', 'lane_final_code', 'lane_source_code',
+    'inspector_initial_id', 'inspector_final_id', 'inspection_result_code', 'assessed_value', 'recovered_tax',
+    'is_irregular', 'is_serious', 'label_at', 'label_source_code', 'assessed_hs6', 'assessed_origin_iso2',
+    'assessed_net_kg', 'item_version', 'extract_id', 'source_file', 'source_line'
+] %}
+
+with accepted_rows as (
+    select
+        items.*,
+        items.hs6 as assessed_hs6,
+        items.origin_iso2 as assessed_origin_iso2,
+        items.net_kg as assessed_net_kg,
+        extracts.extract_sequence
+    from {{ ref('stg_landing__declaration_items') }} as items
+    inner join {{ ref('stg_landing__extracts') }} as extracts
+        on
+            items.member_iso2 = extracts.member_iso2
+            and items.extract_id = extracts.extract_id
+            and extracts.dataset_name = 'declaration_items'
+            and extracts.is_accepted
+),
+
+-- Few items were sent more than once: only they pay for sorting.
+repeated_keys as (
+    select
+        member_iso2,
+        declaration_id,
+        item_no
+    from accepted_rows
+    group by all
+    having count(*) > 1
+),
+
+sent_once as (
+    select accepted_rows.*
+    from accepted_rows
+    anti join repeated_keys using (member_iso2, declaration_id, item_no)
+),
+
+sent_repeatedly as (
+    select accepted_rows.*
+    from accepted_rows
+    semi join repeated_keys using (member_iso2, declaration_id, item_no)
+),
+
+as_declared as (
+    select *
+    from sent_repeatedly
+    qualify row_number() over (
+        partition by member_iso2, declaration_id, item_no
+        order by item_version asc, extract_sequence desc, source_line desc
+    ) = 1
+),
+
+latest as (
+    select *
+    from sent_repeatedly
+    qualify row_number() over (
+        partition by member_iso2, declaration_id, item_no
+        order by extract_sequence desc, item_version desc, source_line desc
+    ) = 1
+),
+
+current_items as (
+    select * from sent_once
+    union all by name
+    select
+        as_declared.* replace (
+            {%- for column in outcome_columns %}
+            latest.{{ column }} as {{ column }}{{ "," if not loop.last }}
+            {%- endfor %}
+        )
+    from as_declared
+    inner join latest using (member_iso2, declaration_id, item_no)
+)
+
+select
+    row_number() over () as item_index,
+    * exclude (extract_sequence),
+    -- A label counts for items registered after this day. The shift makes sure that the label was known
+    -- when that later day began at the office, however far east of UTC the office lies.
+    case
+        when is_irregular is not null and label_at is not null
+            then greatest(
+                cast(label_at + to_hours({{ var('hours_east_of_utc_at_most') }}) as date), registered_date
+            )
+    end as label_visible_after_date
+from current_items

@@ -1,0 +1,14 @@
+select
+    items.member_iso2,
+    items.declaration_id,
+    items.item_no,
+    items.registered_at,
+    items.registered_date,
+    items.label_at,
+    items.is_irregular,
+    items.is_serious,
+    valued.recovered_tax_usd,
+    items.label_source_code
+from {{ ref('int_declaration_items__current') }} as items
+inner join {{ ref('int_declaration_items__valued') }} as valued using (item_index)
+where items.label_visible_after_date is not null

@@ -1,0 +1,73 @@
+select
+    -- keys
+    member_iso2,
+    declaration_id,
+    item_no,
+    item_version,
+
+    -- when and where
+    registered_at,
+    registered_date,
+    office_code,
+    lane_at,
+    assigned_at,
+    released_at,
+
+    -- declaration
+    declaration_type_code,
+    process_type_code,
+    procedure_code,
+    goods_use_code,
+    payment_method_code,
+    transport_mode_code,
+
+    -- parties
+    importer_id,
+    declarant_id,
+    seller_id,
+    courier_id,
+
+    -- commodity
+    hs6,
+    left(hs6, 4) as heading_code,
+    left(hs6, 2) as chapter_code,
+    hs_national_code,
+    origin_iso2,
+    dispatch_iso2,
+    origin_marking_code,
+    preference_code,
+
+    -- quantities
+    gross_kg,
+    net_kg,
+    supplementary_qty,
+    supplementary_unit_code,
+
+    -- values as declared
+    currency_code,
+    declared_value,
+    value_basis_code,
+    tax_rate_pct,
+    declared_tax,
+
+    -- selectivity and inspection
+    lane_initial_code,
+    lane_final_code,
+    lane_source_code,
+    inspector_initial_id,
+    inspector_final_id,
+    inspection_result_code,
+
+    -- outcome
+    assessed_value,
+    recovered_tax,
+    is_irregular,
+    is_serious,
+    label_at,
+    label_source_code,
+
+    -- lineage
+    extract_id,
+    source_file,
+    source_line
+from {{ source('landing', 'declaration_items') }}

@@ -1,0 +1,141 @@
+"""A seeded landing zone, and dbt run on it as a subprocess, as the flows run it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+
+from tidewaiter.canonical import load_dataset
+
+PROJECT = Path(__file__).parents[2] / "dbt_project"
+SEEDED_ITEMS = Path(__file__).with_name("seeded_items.sql")
+
+RATES = """
+    select 'XA' as member_iso2, 'EUR' as currency_code, date '2023-12-01' as valid_from_date, 0.9 as units_per_usd
+    union all select 'XA', 'EUR', date '2024-03-01', 0.95
+    union all select 'XB', 'XBD', date '2023-12-01', 12.5
+"""
+
+
+@dataclass
+class Warehouse:
+    """A TIDEWAITER_HOME with a landing zone made of SQL, and dbt to build on it."""
+
+    home: Path
+
+    def land(self, connection: duckdb.DuckDBPyConnection, items: str, rates: str = RATES) -> None:
+        """Write the rows of two queries as landed Parquet, and the manifest of their extracts."""
+        self._write_landed(connection, "declaration_items", items)
+        rates = f"select *, 'rates' as extract_id, 'rates.csv' as source_file, row_number() over (order by member_iso2, valid_from_date) as source_line from ({rates})"
+        self._write_landed(connection, "exchange_rates", rates)
+        manifest = " union all ".join(
+            f"select distinct member_iso2, '{dataset}' as dataset, extract_id, source_file"
+            f" from read_parquet('{self.home}/landing/{dataset}/*/*/rows.parquet')"
+            for dataset in ("declaration_items", "exchange_rates")
+        )
+        _copy(
+            connection,
+            f"""
+            select
+                member_iso2, dataset, extract_id, source_file,
+                sha256(extract_id) as source_sha256,
+                timestamp '2025-01-01' as received_at,
+                row_number() over (partition by member_iso2, dataset order by source_file)::integer
+                    as extract_sequence,
+                1::bigint as rows_in, 1::bigint as rows_landed, 0::bigint as rows_quarantined,
+                true as is_accepted
+            from ({manifest})
+            """,
+            self.home / "landing" / "extracts" / "manifest.parquet",
+        )
+        self._write_scores(connection)
+
+    def _write_landed(self, connection: duckdb.DuckDBPyConnection, dataset: str, rows: str) -> None:
+        columns = load_dataset(dataset).landed_columns  # type: ignore[arg-type]
+        given = set(connection.sql(f"select * from ({rows}) limit 0").columns)
+        typed = ", ".join(
+            f"cast({name if name in given else 'null'} as {kind}) as {name}" for name, kind in columns.items()
+        )
+        folder = self.home / "landing" / dataset
+        _copy(connection, f"select {typed} from ({rows})", folder / "member=XA" / "extract=all" / "rows.parquet")
+        empty = folder / "member=00" / "extract=schema" / "rows.parquet"
+        _copy(connection, f"select {typed} from ({rows}) limit 0", empty)
+
+    def _write_scores(self, connection: duckdb.DuckDBPyConnection) -> None:
+        (table,) = read_yaml(PROJECT / "models/staging/_scoring__sources.yml")["sources"][0]["tables"]
+        typed = ", ".join(f"cast(null as {c['data_type']}) as {c['name']}" for c in table["columns"])
+        _copy(connection, f"select {typed} limit 0", self.home / "scores" / "member=00" / "rows.parquet")
+
+    def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run dbt on this home. Raises AssertionError with dbt's own output where it fails."""
+        command = [sys.executable, "-m", "dbt.cli.main", *arguments]
+        command += ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+        environment = os.environ | {"TIDEWAITER_HOME": str(self.home), "TIDEWAITER_THREADS": "2"}
+        done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        return done
+
+    def build(self, *arguments: str) -> None:
+        """Run every model, without tests."""
+        for folder in ("warehouse", "marts/trade", "marts/features", "marts/scores"):
+            (self.home / folder).mkdir(parents=True, exist_ok=True)
+        self.dbt("run", *arguments)
+
+    def mart(self, name: str) -> Path:
+        """Return the Parquet file of a mart table, such as `features/declaration_item_labels`."""
+        return self.home / "marts" / f"{name}.parquet"
+
+    def mart_digests(self) -> dict[str, str]:
+        """Return the SHA-256 of every mart file, by its path below `marts`."""
+        root = self.home / "marts"
+        return {
+            str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(root.rglob("*.parquet"))
+        }
+
+    def nodes(self) -> dict[str, Any]:
+        """Return the nodes of dbt's manifest of the last run."""
+        text = (self.home / "dbt" / "manifest.json").read_text(encoding="utf-8")
+        nodes: dict[str, Any] = json.loads(text)["nodes"]
+        return nodes
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection.sql(query).write_parquet(str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file."""
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def seeded() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the view `seeded_items`: 3,000 items over 180 days."""
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'; set variable items = 3000; set variable days = 180")
+        connection.execute("set variable seed = 1")
+        connection.execute(SEEDED_ITEMS.read_text(encoding="utf-8"))
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def built(seeded: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """The seeded landing zone, built once. Tests must not change it."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("home"))
+    warehouse.land(seeded, "select * from seeded_items")
+    warehouse.build()
+    return warehouse

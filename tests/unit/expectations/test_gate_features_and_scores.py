@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from expectations.gate import run_gate
+from tidewaiter.settings import Settings
+
+Writer = Callable[..., Path]
+
+
+def test_good_features_pass(write_features: Writer, settings: Settings) -> None:
+    result = run_gate("features", "KR", write_features(), settings, expected_rows=100)
+    assert (result.passed, result.failures, result.warnings) == (True, (), ())
+
+
+def test_every_kind_of_bad_feature_is_refused(write_features: Writer, settings: Settings) -> None:
+    path = write_features(
+        {
+            "profile__importer_rate": "case when i < 3 then 1.2 when i < 7 then 'nan'::double else 0.2 end",
+            "price__ln_ratio_to_reference": "if(i < 5, 'nan'::double, 0.1)",
+            "value__ln_value_usd": "if(i < 6, '-inf'::double, 4.6)",
+            "declared_value_usd": "if(i < 2, 'inf'::double, 1)",
+            "profile__importer_labelled_n": "if(i < 7, -1, 1)",
+            "profile__hs6_items_n": "if(i < 8, null, 1)",
+            "novelty__importer_days_since_first": "if(i < 9, -1, 1)",
+            "registered_date": "if(i < 2, date '0220-01-01', date '2020-01-01')",
+            "declaration_id": "if(i < 2, 'D', 'D' || i)",
+            "value__is_value_zero": "if(i < 61, 2, 0)",
+            "hs6": "if(i < 1, null, '070999')",
+        }
+    )
+    result = run_gate("features", "KR", path, settings)
+    found = sorted((failure.column, failure.unexpected_count) for failure in result.failures)
+    assert found == [
+        ("declared_value_usd", 2),
+        ("hs6", 1),
+        ("member_iso2, declaration_id, item_no", 2),
+        ("novelty__importer_days_since_first", 9),
+        ("price__ln_ratio_to_reference", 5),
+        ("profile__hs6_items_n", 8),
+        ("profile__importer_labelled_n", 7),
+        ("profile__importer_rate", 7),
+        ("registered_date", 2),
+        ("value__is_value_zero", 61),
+        ("value__ln_value_usd", 6),
+    ]
+
+
+def test_only_the_members_own_rows_are_judged(write_features: Writer, settings: Settings) -> None:
+    path = write_features(
+        {
+            "member_iso2": "if(i < 40, 'XA', 'KR')",
+            "profile__importer_rate": "if(i < 40, 9, 0.1)",
+        }
+    )
+    assert run_gate("features", "KR", path, settings, expected_rows=60).passed
+    refused = run_gate("features", "XA", path, settings, expected_rows=40)
+    assert [failure.unexpected_count for failure in refused.failures] == [40]
+
+
+def test_a_renamed_feature_family_is_noticed(write_features: Writer, settings: Settings) -> None:
+    result = run_gate(
+        "features", "KR", write_features(without=("novelty__importer_days_since_first",)), settings
+    )
+    assert [failure.column for failure in result.failures] == ["novelty__*days*"]
+    assert [failure.column for failure in result.warnings] == ["novelty__*"]
+
+
+def test_a_missing_key_column_is_a_refusal(write_features: Writer, settings: Settings) -> None:
+    result = run_gate("features", "KR", write_features(without=("member_iso2",)), settings)
+    assert [failure.column for failure in result.failures] == ["member_iso2"]
+
+
+def test_a_feature_with_a_hostile_name_is_still_checked(write_features: Writer, settings: Settings) -> None:
+    name = 'x" ; drop table "t {batch} :b'
+    path = write_features(added={name: ("if(i < 3, 'nan'::double, 1)", "DOUBLE")})
+    result = run_gate("features", "KR", path, settings)
+    assert [(failure.column, failure.unexpected_count) for failure in result.failures] == [(name, 3)]
+
+
+def test_good_scores_pass(write_scores: Writer, settings: Settings) -> None:
+    result = run_gate("scores", "KR", write_scores(), settings, expected_rows=100)
+    assert (result.passed, result.failures, result.warnings) == (True, (), ())
+
+
+def test_every_kind_of_bad_score_is_refused(write_scores: Writer, settings: Settings) -> None:
+    path = write_scores(
+        {
+            "probability": "case when i < 3 then 1.01 when i < 5 then null else 0.5 end",
+            "score": "if(i < 4, 'nan'::double, 0.5)",
+            "expected_recovery_usd": "case when i < 5 then -1 when i < 6 then 'inf'::double else 1 end",
+            "rank_in_office_day": "greatest(99 - i, 0)",
+            "suggested_lane_code": "if(i < 6, 'PINK', 'RED')",
+            "model_version": "if(i < 7, '2', '3')",
+            "reason_1": "null",
+            "reason_2": "if(i < 8, 'a', null)",
+            "declaration_id": "if(i < 2, 'D', 'D' || i)",
+            "member_iso2": "if(i = 9, 'XA', 'KR')",
+            "run_id": "'today'",
+        }
+    )
+    result = run_gate("scores", "KR", path, settings)
+    found = sorted((failure.column, str(failure.unexpected_count)) for failure in result.failures)
+    assert found == [
+        ("expected_recovery_usd", "6"),
+        ("member_iso2", "1"),
+        ("member_iso2, declaration_id, item_no", "2"),
+        ("model_version", "None"),
+        ("probability", "2"),
+        ("probability", "3"),
+        ("rank_in_office_day", "1"),
+        ("reason_1", "100"),
+        ("reason_1, reason_2, reason_3", "8"),
+        ("run_id", "100"),
+        ("score", "4"),
+        ("suggested_lane_code", "6"),
+    ]
+
+
+def test_a_rank_given_twice_is_refused(write_scores: Writer, settings: Settings) -> None:
+    result = run_gate("scores", "KR", write_scores({"rank_in_office_day": "greatest(99 - i, 1)"}), settings)
+    assert [(failure.column, failure.unexpected_count) for failure in result.failures] == [
+        ("office_code, registered_date, rank_in_office_day", 2)
+    ]
+
+
+def test_an_item_that_was_not_scored_is_noticed(write_scores: Writer, settings: Settings) -> None:
+    result = run_gate("scores", "KR", write_scores(rows=99), settings, expected_rows=100)
+    assert [failure.observed for failure in result.failures] == ["99 rows"]

@@ -1,0 +1,126 @@
+"""Checks of a mapped row, as SQL: each a condition that is a fault, and the reason in words.
+
+A reason has a kind, which the receipt counts and which shows no value, and a message, which the
+quarantine keeps and which shows the value unless it may name a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidewaiter.canonical import Dataset, Field
+from tidewaiter.landing import parse
+from tidewaiter.warehouse import quote_identifier, quote_literal
+
+if TYPE_CHECKING:
+    from tidewaiter.landing.mapping import MappedField, Mapping
+
+PROBLEMS_TYPE = "STRUCT(kind VARCHAR, message VARCHAR)[]"
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that can be wrong with a row.
+
+    Attributes:
+        condition: SQL that is true where it is wrong, over the layer `typed`.
+        kind: The reason without a value.
+        message: SQL of the reason with its value.
+    """
+
+    condition: str
+    kind: str
+    message: str
+
+
+def row_checks(mapping: Mapping) -> list[Check]:
+    """Return every check of a mapped row: fields in canonical order, then the rules between them."""
+    return [check for one in mapping.mapped for check in _field_checks(one)] + list(
+        _rule_checks(mapping.dataset)
+    )
+
+
+def is_faulty_sql(checks: list[Check]) -> str:
+    """Return SQL that is true where any check finds a fault."""
+    # A comparison with null is no fault: what must not be null has a check of its own.
+    return " or ".join(f"coalesce({check.condition}, false)" for check in checks) or "false"
+
+
+def problems_sql(checks: list[Check]) -> str:
+    """Return SQL of the list of all reasons of a row."""
+    found = ", ".join(
+        f"case when {check.condition} then {problem_sql(check.kind, check.message)} end" for check in checks
+    )
+    return f"list_filter(cast([{found}] as {PROBLEMS_TYPE}), lambda problem: problem is not null)"
+
+
+def problem_sql(kind: str, message: str) -> str:
+    """Return SQL of one reason: its kind as it is, its message as SQL."""
+    return f"{{'kind': {quote_literal(kind)}, 'message': {message}}}"
+
+
+def value_checks(field: Field, value: str, shown: str) -> list[Check]:
+    """Return the checks of a canonical value: range, pattern and code list.
+
+    Args:
+        field: The canonical field.
+        value: SQL of the value in its canonical type.
+        shown: SQL of the value as the source gave it, in quotes, or of words that stand for it.
+    """
+    checks = []
+    for bound, operator, words in (
+        (field.minimum, "<", "below the minimum"),
+        (field.maximum, ">", "above the maximum"),
+    ):
+        if bound is not None:
+            limit = f"cast({quote_literal(str(bound))} as {_bound_type(field)})"
+            checks.append(_check(field, f"{value} {operator} {limit}", shown, f"{words} {bound}"))
+    if field.pattern is not None:
+        condition = f"not regexp_full_match({value}, {quote_literal(field.pattern)})"
+        checks.append(_check(field, condition, shown, f"not of the form {field.pattern}"))
+    if field.code_list is not None:
+        codes = ", ".join(quote_literal(code) for code in field.code_list)
+        checks.append(
+            _check(field, f"{value} not in ({codes})", shown, f"not one of {', '.join(field.code_list)}")
+        )
+    return checks
+
+
+def _field_checks(one: MappedField) -> Iterator[Check]:
+    field, value = one.field, quote_identifier(one.field.name)
+    shown = f"cast({one.given} as VARCHAR)"
+    shown = "'the value'" if one.is_hidden else f"'''' || left({shown}, {_SHOWN_CHARACTERS}) || ''''"
+    if one.expression:
+        kind = f"{field.name}: the contract's expression fails on this row"
+        yield Check(f"{one.tried} is null", kind, quote_literal(kind))
+    if not field.nullable:
+        kind = f"{field.name}: required, and empty"
+        tried = f"{one.tried} is not null and " if one.expression else ""
+        yield Check(f"{tried}{one.given} is null", kind, quote_literal(kind))
+    if one.mapping.codes is not None:
+        condition = f"{one.given} is not null and {one.coded} is null"
+        yield _check(field, condition, shown, "not in the contract's code map")
+    if field.type != "text":
+        condition = f"{one.coded} is not null and {value} is null"
+        words = parse.type_in_words(field, one.mapping.formats)
+        yield _check(field, condition, shown, f"not {words}")
+    yield from value_checks(field, value, shown)
+
+
+def _rule_checks(dataset: Dataset) -> Iterator[Check]:
+    for rule in dataset.rules:
+        kind = f"{rule.name}: broken, {rule.description[:1].lower()}{rule.description[1:].rstrip('.')}"
+        yield Check(f"({rule.when}) and not ({rule.check})", kind, quote_literal(kind))
+
+
+def _check(field: Field, condition: str, shown: str, words: str) -> Check:
+    message = f"{quote_literal(f'{field.name}: ')} || {shown} || {quote_literal(f' is {words}')}"
+    return Check(condition, f"{field.name}: {words}", message)
+
+
+def _bound_type(field: Field) -> str:
+    # A bound may be finer than the field's own scale: 0.000001 would become zero.
+    return "DOUBLE" if field.type in ("integer", "decimal") else field.duckdb_type

@@ -1,0 +1,63 @@
+"""Finding the files of an extract: which bytes are there to be landed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tidewaiter.contracts import Contract, Extract, Location
+from tidewaiter.errors import Problem, UsageProblem
+from tidewaiter.settings import ENVIRONMENT_PREFIX, Settings
+
+
+def find_files(extract: Extract, contract: Contract, settings: Settings) -> list[Path]:
+    """Return the files that match the extract's patterns, sorted by name.
+
+    An environment variable that is unset and a folder that does not exist yet give an empty list:
+    that member has nothing to land here (see `missing_location`). Hidden files are uploads in
+    progress and left alone.
+
+    Raises:
+        UsageProblem: The environment variable names something that is not a folder.
+    """
+    folder = _folder(extract.location, contract, settings)
+    if folder is None or not folder.is_dir():
+        if folder is not None and extract.location.env:
+            raise UsageProblem(
+                Problem(
+                    "no such folder",
+                    where=f"member {contract.member}, {extract.location.env}={folder}",
+                    next_step=f"correct {extract.location.env}, or unset it to go on without this source",
+                )
+            )
+        return []
+    found = {path for pattern in extract.files for path in folder.glob(pattern) if path.is_file()}
+    return sorted(
+        (path for path in found if not path.name.startswith(".")), key=lambda path: (path.name, str(path))
+    )
+
+
+def missing_location(extract: Extract, contract: Contract, settings: Settings) -> str | None:
+    """Return why there can be no files, in words for a person, or None where the folder is there."""
+    folder = _folder(extract.location, contract, settings)
+    if folder is None:
+        return f"{contract.member} is not available here: set {extract.location.env} to its folder"
+    if not folder.is_dir():
+        return f"{contract.member} has sent nothing yet: {folder} does not exist"
+    return None
+
+
+def _folder(location: Location, contract: Contract, settings: Settings) -> Path | None:
+    if location.env is not None:
+        return _folder_from_environment(location.env, settings)
+    if location.home is not None:
+        return settings.home / location.home
+    return settings.members_dir / contract.member.lower() / (location.member or ".")
+
+
+def _folder_from_environment(variable: str, settings: Settings) -> Path | None:
+    # A variable that is also a setting may have come from the YAML file or a flag.
+    setting = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+    if variable.startswith(ENVIRONMENT_PREFIX) and (value := getattr(settings, setting, None)):
+        return Path(value)
+    return Path(value).expanduser().resolve() if (value := os.environ.get(variable)) else None

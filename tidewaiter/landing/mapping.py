@@ -1,0 +1,265 @@
+"""The mapping: from a contract and a header to the SQL that turns source text into canonical columns.
+
+Layers of common table expressions, so that no expression is written twice: `raw` the text of the
+file; `cleaned` without outer white space, null where it spells "no value"; `tried` expressions, null
+where they fail; `given` their values; `coded` values after code maps; `typed` canonical columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tidewaiter.canonical import Dataset, Field, load_dataset
+from tidewaiter.contracts import Contract, CsvFormat, Extract, FieldMapping
+from tidewaiter.errors import Problems, UsageProblem
+from tidewaiter.landing import parse
+from tidewaiter.landing.checks import value_checks
+from tidewaiter.landing.expressions import ParsedExpression, parse_expression
+from tidewaiter.landing.source import SourceColumn, cleaned_sql, resolve_columns
+from tidewaiter.warehouse import quote_identifier, quote_literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+_TEXT = "VARCHAR"
+
+
+@dataclass(frozen=True)
+class MappedField:
+    """One canonical field that source columns fill row by row.
+
+    Attributes:
+        field: The canonical field.
+        mapping: What the contract says of it.
+        columns: Source columns that feed it.
+        typed: SQL of the canonical value over the layer `coded`.
+        is_hidden: Its values may name a person and must not appear in a reason.
+        expression: SQL over the layer `cleaned`; None where a column is mapped as it is.
+        expression_type: The expression's DuckDB type.
+    """
+
+    field: Field
+    mapping: FieldMapping
+    columns: tuple[SourceColumn, ...]
+    typed: str
+    is_hidden: bool
+    expression: str | None = None
+    expression_type: str = _TEXT
+
+    @property
+    def tried(self) -> str:
+        """Column that holds the expression's value in a list, and is null where it failed."""
+        return f"tried_{self.field.name}"
+
+    @property
+    def given(self) -> str:
+        """Column that holds the value before the code map."""
+        return f"given_{self.field.name}" if self.expression else self.columns[0].cleaned
+
+    @property
+    def coded(self) -> str:
+        """Column that holds the value after the code map."""
+        return f"coded_{self.field.name}" if self.mapping.codes is not None else self.given
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """How the rows of one file become canonical rows.
+
+    Attributes:
+        dataset: The canonical table.
+        mapped: Fields filled row by row.
+        fixed: Fields that are the same on every row, as SQL.
+        null_values: Spellings of "no value".
+        zone: Time zone of the member.
+    """
+
+    dataset: Dataset
+    mapped: tuple[MappedField, ...]
+    fixed: dict[str, str]
+    null_values: tuple[str, ...]
+    zone: str
+
+    @property
+    def columns(self) -> list[SourceColumn]:
+        """Source columns that are used, in the order of the file."""
+        return sorted({column for one in self.mapped for column in one.columns})
+
+    @property
+    def party_fields(self) -> dict[SourceColumn, str]:
+        """Source columns that feed a pseudonymised field, with the name of the first such field."""
+        parties = [one for one in self.mapped if one.field.is_pseudonymised]
+        return {column: one.field.name for one in reversed(parties) for column in one.columns}
+
+    def typed_layers(self, source: str) -> str:
+        """Return common table expressions over the source relation; the last one is `typed`."""
+        raws = ", ".join(column.raw for column in self.columns) or "true as is_row"
+        expressed = [one for one in self.mapped if one.expression]
+        layers = {
+            "raw": f"select {raws} from {source}",
+            "cleaned": _more(
+                {column.cleaned: cleaned_sql(column.raw, self.null_values) for column in self.columns}, "raw"
+            ),
+            "tried": _more({one.tried: f"try([{one.expression}])" for one in expressed}, "cleaned"),
+            "given": _more({one.given: self._given(one) for one in expressed}, "tried"),
+            "coded": _more(
+                {one.coded: _coded(one) for one in self.mapped if one.mapping.codes is not None}, "given"
+            ),
+            "mapped": _more({one.field.name: one.typed for one in self.mapped} | self.fixed, "coded"),
+            "typed": _more(self._derived(), "mapped"),
+        }
+        return "with " + ",\n".join(f"{name} as ({query})" for name, query in layers.items())
+
+    def _given(self, one: MappedField) -> str:
+        value = f"{one.tried}[1]"
+        return cleaned_sql(value, self.null_values) if one.expression_type == _TEXT else value
+
+    def _derived(self) -> dict[str, str]:
+        if "registered_date" not in self.dataset.by_name:
+            return {}
+        return {"registered_date": parse.utc_to_local_date("registered_at", self.zone)}
+
+
+def build_mapping(
+    connection: duckdb.DuckDBPyConnection,
+    extract: Extract,
+    contract: Contract,
+    header: tuple[str, ...],
+    where: str,
+) -> Mapping:
+    """Match a contract with the header of a file.
+
+    Raises:
+        UsageProblem: Every mapped column that is missing or ambiguous, every expression, format and
+            constant that does not work; all at once.
+    """
+    problems = Problems(UsageProblem)
+    dataset = load_dataset(extract.dataset)
+    expressions = {
+        name: parse_expression(connection, mapping.expression, contract.parameters)
+        for name, mapping in extract.fields.items()
+        if mapping.expression is not None
+    }
+    for name, parsed in expressions.items():
+        for fault in parsed.faults:
+            problems.add(f"the expression cannot be used: {fault}", where=_at(contract, name))
+    resolved = resolve_columns(extract, expressions, header, problems, where)
+    problems.raise_if_any()
+    builder = _Builder(connection, extract, contract, problems, _person_columns(dataset, resolved))
+    mapped, fixed = [], {"member_iso2": quote_literal(contract.member)}
+    for field in dataset.fields:
+        columns = resolved.get(field.name)
+        if columns is not None and extract.fields[field.name].constant is None:
+            mapped.append(builder.map_field(field, columns, expressions.get(field.name)))
+        elif not field.set_by_landing:
+            fixed[field.name] = builder.fix_field(field)
+    problems.raise_if_any()
+    return Mapping(dataset, tuple(mapped), fixed, extract.null_values, contract.time_zone)
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """Builds the fields of one mapping and has DuckDB bind each, so that faults name their field."""
+
+    connection: duckdb.DuckDBPyConnection
+    extract: Extract
+    contract: Contract
+    problems: Problems
+    person_columns: frozenset[SourceColumn]
+
+    def map_field(
+        self, field: Field, columns: tuple[SourceColumn, ...], parsed: ParsedExpression | None
+    ) -> MappedField:
+        """Return a field that a column or an expression fills row by row."""
+        mapping = self.extract.fields[field.name]
+        expression, kind = None, _TEXT
+        if parsed is not None:
+            expression = parsed.sql_over(self.connection, {column.name: column.cleaned for column in columns})
+            kind = self._bind(field, f"try([{expression}])[1]", dict.fromkeys(_cleaned(columns), _TEXT))
+        draft = MappedField(
+            field=field,
+            mapping=mapping,
+            columns=columns,
+            typed="",
+            is_hidden=field.is_pseudonymised or not self.person_columns.isdisjoint(columns),
+            expression=expression,
+            expression_type=kind,
+        )
+        kind = _TEXT if mapping.codes is not None else kind
+        zone = self.contract.time_zone
+        typed = (
+            parse.parse_sql(field, draft.coded, mapping.formats, self.extract.format, zone)
+            if kind == _TEXT
+            else parse.cast_sql(field, draft.coded, kind, zone)
+        )
+        self._bind(field, typed, {draft.coded: kind})
+        return replace(draft, typed=typed)
+
+    def fix_field(self, field: Field) -> str:
+        """Return SQL of a constant, of the field's default, or of null."""
+        mapping = self.extract.fields.get(field.name)
+        constant = field.default if mapping is None or mapping.constant is None else mapping.constant
+        if constant is None:
+            return f"cast(null as {field.duckdb_type})"
+        text = str(constant).lower() if isinstance(constant, bool) else str(constant)
+        formats = mapping.formats if mapping else ()
+        # A constant is written in the contract's own notation, not in the marks of the source.
+        typed = parse.parse_sql(field, quote_literal(text), formats, CsvFormat(), self.contract.time_zone)
+        fits = " and ".join(f"not ({check.condition})" for check in value_checks(field, typed, "''"))
+        row = self.connection.execute(f"select {typed} is not null and {fits or 'true'}").fetchone()
+        if row != (True,):
+            self.problems.add(
+                f"the constant '{text}' does not fit the field: {field.description}",
+                where=_at(self.contract, field.name),
+            )
+        return typed
+
+    def _bind(self, field: Field, sql: str, columns: dict[str, str]) -> str:
+        """Return the DuckDB type of an SQL over columns of the given types; note what does not bind."""
+        import duckdb
+
+        nulls = ", ".join(f"cast(null as {kind}) as {name}" for name, kind in columns.items())
+        try:
+            described = self.connection.execute(f"describe select {sql} from (select {nulls or 'true'})")
+        except duckdb.Error as error:
+            first_line = str(error).splitlines()[0]
+            self.problems.add(f"cannot be computed: {first_line}", where=_at(self.contract, field.name))
+            return _TEXT
+        row = described.fetchone()
+        return str(row[1]) if row else _TEXT
+
+
+def _cleaned(columns: tuple[SourceColumn, ...]) -> list[str]:
+    return [column.cleaned for column in columns]
+
+
+def _person_columns(
+    dataset: Dataset, resolved: dict[str, tuple[SourceColumn, ...] | None]
+) -> frozenset[SourceColumn]:
+    by_name = dataset.by_name
+    return frozenset(
+        column
+        for name, columns in resolved.items()
+        if by_name[name].is_pseudonymised
+        for column in columns or ()
+    )
+
+
+def _coded(one: MappedField) -> str:
+    """Return SQL that looks the value up in the contract's code map; null where it is not listed."""
+    cases = " ".join(
+        f"when {quote_literal(spelling)} then "
+        + quote_literal(str(value).lower() if isinstance(value, bool) else str(value))
+        for spelling, value in (one.mapping.codes or {}).items()
+    )
+    return f"case cast({one.given} as VARCHAR) {cases} end" if cases else "cast(null as VARCHAR)"
+
+
+def _more(columns: dict[str, str], layer: str) -> str:
+    added = "".join(f", {sql} as {quote_identifier(name)}" for name, sql in columns.items())
+    return f"select *{added} from {layer}"
+
+
+def _at(contract: Contract, field: str) -> str:
+    return f"contract of {contract.member}, field {field}"

@@ -1,0 +1,119 @@
+"""From a source text to a canonical type: one SQL expression per field, null where it cannot be."""
+
+from __future__ import annotations
+
+import re
+
+from tidewaiter.canonical import Field
+from tidewaiter.contracts import CsvFormat
+from tidewaiter.warehouse import quote_literal
+
+_ISO_DATES = ("%Y-%m-%d",)
+_ISO_TIMESTAMPS = (
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M:%S.%f",
+    "%Y-%m-%dT%H:%M:%S.%f",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d",
+)
+_OFFSET_DIRECTIVE = "%z"
+
+
+def parse_sql(field: Field, text: str, formats: tuple[str, ...], text_format: CsvFormat, zone: str) -> str:
+    """Return SQL that turns the text in column `text` into the field's type.
+
+    Args:
+        field: The canonical field.
+        text: Quoted column name or SQL of the text.
+        formats: strptime formats from the contract; ISO 8601 where there are none.
+        text_format: Decimal and thousands marks.
+        zone: IANA name of the zone that times are written in.
+    """
+    match field.type:
+        case "text":
+            return text
+        case "decimal":
+            return f"try_cast({_decimal_text(text, text_format)} as {field.duckdb_type})"
+        case "integer":
+            # try_cast rounds 1.5 to 2; a fraction is a fault and not a whole number.
+            decimal = f"try_cast({_decimal_text(text, text_format)} as DECIMAL(18,4))"
+            return (
+                f"case when {decimal} = trunc({decimal}) then try_cast({decimal} as {field.duckdb_type}) end"
+            )
+        case "boolean":
+            return f"try_cast({text} as BOOLEAN)"
+        case "date":
+            return f"cast({_strptime(text, formats or _ISO_DATES)} as DATE)"
+        case "timestamp":
+            instant = _strptime(text, formats or _ISO_TIMESTAMPS)
+            if any(_OFFSET_DIRECTIVE in form for form in formats):
+                return f"timezone('UTC', {instant})"
+            return local_to_utc(instant, zone)
+
+
+def cast_sql(field: Field, value: str, value_type: str, zone: str) -> str:
+    """Return SQL that turns an expression's typed value into the field's type.
+
+    Args:
+        field: The canonical field.
+        value: Quoted column name or SQL of the value.
+        value_type: Its DuckDB type.
+        zone: IANA name of the zone of naive timestamps and dates.
+    """
+    if field.type != "timestamp":
+        return f"try_cast({value} as {field.duckdb_type})"
+    if value_type == "TIMESTAMP WITH TIME ZONE":
+        return f"timezone('UTC', {value})"
+    return local_to_utc(f"try_cast({value} as TIMESTAMP)", zone)
+
+
+def local_to_utc(timestamp: str, zone: str) -> str:
+    """Return SQL for the naive UTC instant of a naive local one; of an hour lived twice, the second."""
+    if zone == "UTC":
+        return timestamp
+    return f"timezone('UTC', timezone({quote_literal(zone)}, {timestamp}))"
+
+
+def utc_to_local_date(timestamp: str, zone: str) -> str:
+    """Return SQL for the calendar day in `zone` of a naive UTC instant."""
+    if zone == "UTC":
+        return f"cast({timestamp} as DATE)"
+    return f"cast(timezone({quote_literal(zone)}, timezone('UTC', {timestamp})) as DATE)"
+
+
+def type_in_words(field: Field, formats: tuple[str, ...]) -> str:
+    """Return what a text must be to fit the field, as in "'abc' is not <this>"."""
+    match field.type:
+        case "date" | "timestamp":
+            noun = "a date" if field.type == "date" else "a time"
+            return f"{noun} written as {' or '.join(formats)}" if formats else f"{noun} in ISO 8601"
+        case "decimal":
+            return "a decimal number"
+        case "integer":
+            return "a whole number"
+        case "boolean":
+            return "true or false"
+        case "text":
+            return "a text"
+
+
+def _strptime(text: str, formats: tuple[str, ...]) -> str:
+    listed = ", ".join(quote_literal(form) for form in formats)
+    return f"try_strptime({text}, [{listed}])" if len(formats) > 1 else f"try_strptime({text}, {listed})"
+
+
+def _decimal_text(text: str, text_format: CsvFormat) -> str:
+    mark, thousands = text_format.decimal_mark, text_format.thousands_mark
+    if mark == "." and thousands is None:
+        # DuckDB reads 1_000 as a thousand; no customs system writes that.
+        return f"case when not contains({text}, '_') then {text} end"
+    if thousands == " ":
+        text = f"translate({text}, '\u00a0\u202f', '  ')"  # no-break and narrow blanks
+    # Groups of three only: "1.5" with a thousands point is a fault, not fifteen.
+    groups = rf"[0-9]{{1,3}}({re.escape(thousands)}[0-9]{{3}})+|" if thousands else ""
+    shape = rf"[+-]?({groups}[0-9]*)({re.escape(mark)}[0-9]*)?([eE][+-]?[0-9]+)?"
+    plain = f"replace({text}, {quote_literal(thousands)}, '')" if thousands else text
+    plain = f"replace({plain}, ',', '.')" if mark == "," else plain
+    return f"case when regexp_full_match({text}, {quote_literal(shape)}) then {plain} end"

@@ -1,0 +1,102 @@
+"""Keeping the original bytes, so that a mended contract can land them again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tidewaiter import files
+from tidewaiter.errors import Problem, TidewaiterError
+from tidewaiter.home import Home
+
+RECEIVED_FILE = "received.json"
+_CHUNK_BYTES = 1 << 20
+_OWNER_ONLY_FOLDER = 0o700  # original bytes hold identities in clear
+_OWNER_ONLY_FILE = 0o600
+
+
+@dataclass(frozen=True)
+class StoredRaw:
+    """One file as it arrived.
+
+    Attributes:
+        path: The kept copy.
+        sha256: Digest of its bytes, 64 hex digits.
+        size_bytes: Its length.
+        file_name: Name under which these bytes first arrived.
+        received_at: First arrival, naive UTC; never rewritten.
+    """
+
+    path: Path
+    sha256: str
+    size_bytes: int
+    file_name: str
+    received_at: datetime
+
+    @property
+    def extract_id(self) -> str:
+        """First 12 hex digits of the SHA-256: the name of the extract."""
+        return self.sha256[:12]
+
+
+def store_raw(path: Path, member_iso2: str, sha256: str, home: Home) -> StoredRaw:
+    """Copy a file to `raw/<MEMBER>/<sha256>/` unless its bytes are there already.
+
+    Args:
+        path: The file as the member sent it; it is only read.
+        member_iso2: Whose file it is.
+        sha256: Digest of the file, from `fingerprint.of_file`.
+        home: Layout of the output folder.
+
+    Raises:
+        TidewaiterError: The file changed between the digest and the copy.
+    """
+    folder = home.raw / member_iso2 / sha256
+    received = files.read_json(folder / RECEIVED_FILE)
+    if received is None:
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=_OWNER_ONLY_FOLDER)
+        received = _receive(path, sha256, folder)
+    return StoredRaw(
+        path=folder / received["source_file"],
+        sha256=sha256,
+        size_bytes=received["source_bytes"],
+        file_name=received["source_file"],
+        received_at=datetime.fromisoformat(received["received_at"]),
+    )
+
+
+def _receive(path: Path, sha256: str, folder: Path) -> dict[str, Any]:
+    with files.folder_replaced_atomically(folder) as partial:
+        partial.chmod(_OWNER_ONLY_FOLDER)
+        # A source that calls its file like our record must not overwrite it.
+        name = path.name if path.name != RECEIVED_FILE else f"source-{RECEIVED_FILE}"
+        copied = _copy(path, partial / name)
+        if copied != sha256:
+            raise TidewaiterError(
+                Problem(
+                    "the file changed while it was read",
+                    where=str(path),
+                    next_step="run again once the upload has finished",
+                )
+            )
+        received = {
+            "source_file": name,
+            "source_bytes": (partial / name).stat().st_size,
+            "source_sha256": sha256,
+            "received_at": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds"),
+        }
+        files.write_json_atomically(partial / RECEIVED_FILE, received)
+    return received
+
+
+def _copy(source: Path, target: Path) -> str:
+    digest = hashlib.sha256()
+    with source.open("rb") as reader, target.open("xb") as writer:
+        target.chmod(_OWNER_ONLY_FILE)
+        while chunk := reader.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            writer.write(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,113 @@
+"""The source relation: the file's columns as text, and how a contract's names point into it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tidewaiter.contracts import CsvFormat, Extract
+from tidewaiter.errors import Problems, closest
+from tidewaiter.landing.expressions import ParsedExpression
+from tidewaiter.landing.text import PreparedText
+from tidewaiter.warehouse import quote_literal
+
+# White space that exports pad their values with; U+00A0 comes from spreadsheets.
+_WHITE_SPACE = " \t\r\n\v\f\u00a0"
+_NEXT_STEP = "ask the member what changed, or correct the contract"
+
+
+@dataclass(frozen=True, order=True)
+class SourceColumn:
+    """One source column that the contract uses. Names from the header never become SQL.
+
+    Attributes:
+        position: Its place in the file, from 0.
+        name: Its name in the header.
+    """
+
+    position: int
+    name: str
+
+    @property
+    def raw(self) -> str:
+        """Internal name of the text exactly as it stands in the file."""
+        return f"raw_{self.position}"
+
+    @property
+    def cleaned(self) -> str:
+        """Internal name of the text without outer white space, null where it spells "no value"."""
+        return f"cleaned_{self.position}"
+
+
+def resolve_columns(
+    extract: Extract,
+    expressions: Mapping[str, ParsedExpression],
+    header: tuple[str, ...],
+    problems: Problems,
+    where: str,
+) -> dict[str, tuple[SourceColumn, ...] | None]:
+    """Point the contract's column names into a header; note every name that is not there, or twice.
+
+    Returns:
+        For each mapped field the columns that feed it: none for a constant, and None instead of a
+        tuple where the field's optional column is not in this file.
+    """
+    times = Counter(header)
+    resolved: dict[str, tuple[SourceColumn, ...] | None] = {}
+    for field, mapping in extract.fields.items():
+        names = expressions[field].columns if field in expressions else (mapping.column,)
+        wanted = [name for name in names if name is not None]
+        missing = [name for name in wanted if name not in times]
+        if missing and mapping.optional:
+            resolved[field] = None
+            continue
+        for name in missing:
+            problems.add(
+                f"column '{name}' is missing; the contract maps it to {field}{closest(name, header)}",
+                where=where,
+                next_step=_NEXT_STEP,
+            )
+        for name in wanted:
+            if times[name] > 1:
+                problems.add(
+                    f"column '{name}' appears {times[name]} times in the header",
+                    where=where,
+                    expected=f"one column of that name, mapped to {field}",
+                    next_step=_NEXT_STEP,
+                )
+        resolved[field] = tuple(SourceColumn(header.index(name), name) for name in wanted if name in times)
+    return resolved
+
+
+def read_csv_sql(text: PreparedText, text_format: CsvFormat, *, rejects_table: str | None = None) -> str:
+    """Return the table function that reads the file: all columns, all text, nothing guessed.
+
+    Args:
+        text: The file.
+        text_format: Dialect from the contract.
+        rejects_table: Where records that do not split into the columns are noted; without it they
+            are passed over, for reading a file a second time.
+    """
+    names = [f"raw_{position}" for position in range(len(text.header))]
+    quote = quote_literal(text_format.quote)
+    rejects = "ignore_errors = true"
+    if rejects_table:
+        rejects = f"store_rejects = true, rejects_table = {quote_literal(rejects_table)}"
+    return f"""read_csv(
+        {quote_literal(text.path)},
+        auto_detect = false, strict_mode = true, header = false, skip = {text.header_records},
+        delim = {quote_literal(text_format.delimiter)}, quote = {quote}, escape = {quote},
+        columns = {{{", ".join(f"{quote_literal(name)}: 'VARCHAR'" for name in names)}}},
+        force_not_null = [{", ".join(quote_literal(name) for name in names)}],
+        {rejects}
+    )"""
+
+
+def cleaned_sql(text: str, null_values: tuple[str, ...]) -> str:
+    """Return SQL for a text without outer white space, and null where it spells "no value"."""
+    trimmed = f"trim({text}, {quote_literal(_WHITE_SPACE)})"
+    if null_values == ("",):
+        return f"nullif({trimmed}, '')"
+    spellings = ", ".join(quote_literal(value.strip()) for value in null_values)
+    return f"case when {trimmed} not in ({spellings}) then {trimmed} end" if spellings else trimmed

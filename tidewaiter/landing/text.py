@@ -1,0 +1,176 @@
+"""Making a delimited file readable: UTF-8, no byte-order mark, one kind of line end, a known header.
+
+DuckDB loses rows without a word where line ends are mixed, and gives positions in transcoded bytes
+where the encoding is not UTF-8 (duckdb 1.5). Files that are fine as they are, are read in place;
+the others are read from a mended copy with the same lines.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidewaiter.contracts import CsvFormat
+from tidewaiter.errors import Problem, TidewaiterError
+
+_CHUNK_BYTES = 1 << 22
+_UNIT_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True)
+class PreparedText:
+    """A file that DuckDB can read.
+
+    Attributes:
+        path: The file itself or its mended copy. The name is plain: no character of it is a glob.
+        lines: Physical lines, header included.
+        header: Column names as they stand in the file, without outer white space.
+        header_lines: Physical lines up to the end of the header.
+        header_records: What DuckDB must skip: blank lines before the header, and the header.
+        line_end_bytes: 1 for LF, 2 for CR LF.
+    """
+
+    path: Path
+    lines: int
+    header: tuple[str, ...]
+    header_lines: int
+    header_records: int
+    line_end_bytes: int
+
+
+@dataclass
+class _LineEnds:
+    lf: int = 0
+    cr: int = 0
+    crlf: int = 0
+    last: bytes = b""
+
+    @property
+    def are_uniform(self) -> bool:
+        return self.cr == 0 or self.cr == self.crlf == self.lf
+
+    @property
+    def lines(self) -> int:
+        return self.lf + (self.last not in (b"", b"\n"))
+
+
+def prepare_text(source: Path, text_format: CsvFormat, folder: Path, where: str) -> PreparedText:
+    """Return the file in a form that DuckDB reads without losing a row.
+
+    Args:
+        source: The raw file.
+        text_format: Encoding and dialect from the contract.
+        folder: Empty folder for a mended copy or a link.
+        where: Member and file, for messages.
+
+    Raises:
+        TidewaiterError: The bytes are not in the contract's encoding, or there is no header line.
+    """
+    readable = folder / "source.csv"
+    has_mark = _starts_with_mark(source)
+    ends = None if text_format.encoding != "utf-8" or has_mark else _count_line_ends(_chunks(source))
+    if ends is not None and ends.are_uniform:
+        # A link, because DuckDB would take a bracket or a star in the name for a pattern.
+        readable.symlink_to(source)
+    else:
+        _write_mended(source, text_format.encoding, readable, where)
+        ends = _count_line_ends(_chunks(readable))
+    header, lines, records = _read_header(readable, text_format, where)
+    return PreparedText(readable, ends.lines, header, lines, records, 2 if ends.crlf else 1)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as handle:
+        while chunk := handle.read(_CHUNK_BYTES):
+            yield chunk
+
+
+def _starts_with_mark(path: Path) -> bool:
+    with path.open("rb") as handle:
+        return handle.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+
+
+def _count_line_ends(chunks: Iterable[bytes]) -> _LineEnds:
+    ends = _LineEnds()
+    for chunk in chunks:
+        ends.lf += chunk.count(b"\n")
+        if carriage_returns := chunk.count(b"\r"):
+            ends.cr += carriage_returns
+            ends.crlf += chunk.count(b"\r\n")
+        if ends.last == b"\r" and chunk[:1] == b"\n":
+            ends.crlf += 1
+        ends.last = chunk[-1:]
+    return ends
+
+
+def _write_mended(source: Path, encoding: str, target: Path, where: str) -> None:
+    has_line_feeds = _count_line_ends(_decoded(source, encoding, where)).lf > 0
+    # Old Macintosh files end their lines with CR alone; beside LF a lone CR is a blank in a text.
+    lone_cr = b" " if has_line_feeds else b"\n"
+    held = b""
+    with target.open("wb") as writer:
+        for chunk in _decoded(source, encoding, where):
+            text = held + chunk
+            held = b"\r" if text.endswith(b"\r") else b""
+            text = text[: len(text) - len(held)]
+            writer.write(text.replace(b"\r\n", b"\n").replace(b"\r", lone_cr))
+        writer.write(held and lone_cr)
+
+
+def _decoded(source: Path, encoding: str, where: str) -> Iterator[bytes]:
+    """Yield the text as UTF-8 without a byte-order mark.
+
+    UTF-8 passes as it is: DuckDB rejects a broken line by itself, which costs one row and not the file.
+    """
+    chunks = _chunks(source)
+    if encoding == "utf-8":
+        first = next(chunks, b"")
+        yield first.removeprefix(codecs.BOM_UTF8)
+        yield from chunks
+        return
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for chunk in chunks:
+            yield decoder.decode(chunk).encode()
+        yield decoder.decode(b"", final=True).encode()
+    except UnicodeError as error:
+        raise TidewaiterError(
+            Problem(
+                f"not written in {encoding}: {getattr(error, 'reason', error)}",
+                where=where,
+                expected=f"{encoding}, as the contract says",
+                next_step="correct format.encoding in the contract",
+            )
+        ) from None
+
+
+def _read_header(path: Path, text_format: CsvFormat, where: str) -> tuple[tuple[str, ...], int, int]:
+    """Return column names, physical lines and records up to the end of the header."""
+    blank_lines = 0
+    with path.open(encoding="utf-8", errors="replace", newline="") as handle:
+        reader = csv.reader(
+            _with_single_delimiter(handle, text_format.delimiter),
+            delimiter=_UNIT_SEPARATOR if len(text_format.delimiter) > 1 else text_format.delimiter,
+            quotechar=text_format.quote or None,
+            quoting=csv.QUOTE_MINIMAL if text_format.quote else csv.QUOTE_NONE,
+        )
+        try:
+            for names in reader:
+                if names:
+                    header = tuple(name.strip() for name in names)
+                    return header, reader.line_num, blank_lines + 1
+                blank_lines += 1
+        except csv.Error as error:
+            raise TidewaiterError(
+                Problem(f"the header line cannot be read: {error}", where=where, expected="a header line")
+            ) from None
+    raise TidewaiterError(Problem("the file is empty", where=where, expected="a header line"))
+
+
+def _with_single_delimiter(lines: Iterable[str], delimiter: str) -> Iterable[str]:
+    if len(delimiter) == 1:
+        return lines
+    return (line.replace(delimiter, _UNIT_SEPARATOR) for line in lines)
