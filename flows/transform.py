@@ -31,6 +31,7 @@ Stage = Literal["before_scoring", "after_scoring"]
 
 _RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogNodeResult", "LogSeedResult", "LogUnitTestResult"}
 _SECONDS_TO_TERMINATE = 30
+_MARTS = ("trade", "features", "scores")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def transform(settings: Settings, stage: Stage, inputs: str) -> TransformReport:
     with home_locked(settings, f"transform {stage}"), step(f"dbt {stage.replace('_', ' ')}") as running:
         # Without the record a killed build is never taken for a finished one.
         record.unlink(missing_ok=True)
-        settings.paths.warehouse.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (settings.paths.warehouse.parent, *(settings.paths.marts / name for name in _MARTS)):
+            folder.mkdir(parents=True, exist_ok=True)
         total = 0
         for done, total in run_dbt(settings, ["build", "--selector", stage]):
             running.count(done, total)

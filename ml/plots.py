@@ -98,9 +98,7 @@ def _precision_recall(title: str, truth: Mask, score: Floats, others: dict[str, 
             axes.axhline(truth.mean(), color=_OTHERS[name], linestyle=":", label="random")
             continue
         precision, recall, _ = precision_recall_curve(truth, values)
-        label = (
-            f"{_WORDS.get(name, 'model')} (AP {average_precision_score(truth, values):.3f})"
-        )
+        label = f"{_WORDS.get(name, 'model')} (AP {average_precision_score(truth, values):.3f})"
         width = 1.4 if name else 2.6
         # The curve's end at recall 0 is a convention, not a measurement.
         axes.step(

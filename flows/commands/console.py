@@ -23,13 +23,22 @@ MembersOption = Annotated[
 ]
 
 
+# Wide enough that no cell is cut where nobody watches: in a pipe, a log or a file.
+_COLUMNS_ELSEWHERE = 200
+
+
+def standard_output() -> Console:
+    """Return a console on standard output, as wide as the terminal or wide enough for a file."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _COLUMNS_ELSEWHERE)
+
+
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "") -> None:
     """Print rows with equal keys as one table, or as a JSON array."""
     if as_json:
         print_json(list(rows))
         return
     if not rows:
-        Console().print(f"{title}: none" if title else "none")
+        standard_output().print(f"{title}: none" if title else "none")
         return
     table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for name, value in rows[0].items():
@@ -38,7 +47,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str =
         )
     for row in rows:
         table.add_row(*(show(value) for value in row.values()))
-    Console().print(table)
+    standard_output().print(table)
 
 
 def print_json(value: Any) -> None:

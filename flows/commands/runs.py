@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.commands.console import JsonFlag, MembersOption, print_json, print_rows
+from flows.commands.console import JsonFlag, MembersOption, print_json, print_rows, standard_output
 from flows.commands.steps import FromOption, ToOption
 from tidewaiter.errors import Problem, TidewaiterError
 
@@ -109,7 +109,7 @@ def _print_outcome(settings: Any, outcome: Any, *, as_json: bool) -> None:
             }
         )
         return
-    console = Console(highlight=False)
+    console = standard_output()
     console.print()
     console.print(_outcome_table(rows))
     console.print(

@@ -34,10 +34,12 @@ class Warehouse:
 
     home: Path
 
-    def land(self, connection: duckdb.DuckDBPyConnection, items: str, rates: str = RATES) -> None:
+    def land(self, connection: duckdb.DuckDBPyConnection, items: str, extra_rates: str = "") -> None:
         """Write the rows of two queries as landed Parquet, and the manifest of their extracts."""
         self._write_landed(connection, "declaration_items", items)
-        rates = f"select *, 'rates' as extract_id, 'rates.csv' as source_file, row_number() over (order by member_iso2, valid_from_date) as source_line from ({rates})"
+        rates = RATES + (f" union all {extra_rates}" if extra_rates else "")
+        numbered = "row_number() over (order by member_iso2, valid_from_date) as source_line"
+        rates = f"select *, 'rates' as extract_id, 'rates.csv' as source_file, {numbered} from ({rates})"
         self._write_landed(connection, "exchange_rates", rates)
         manifest = " union all ".join(
             f"select distinct member_iso2, '{dataset}' as dataset, extract_id, source_file"
@@ -68,7 +70,9 @@ class Warehouse:
             f"cast({name if name in given else 'null'} as {kind}) as {name}" for name, kind in columns.items()
         )
         folder = self.home / "landing" / dataset
-        _copy(connection, f"select {typed} from ({rows})", folder / "member=XA" / "extract=all" / "rows.parquet")
+        _copy(
+            connection, f"select {typed} from ({rows})", folder / "member=XA" / "extract=all" / "rows.parquet"
+        )
         empty = folder / "member=00" / "extract=schema" / "rows.parquet"
         _copy(connection, f"select {typed} from ({rows}) limit 0", empty)
 
@@ -103,6 +107,10 @@ class Warehouse:
             str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(root.rglob("*.parquet"))
         }
+
+    def open(self) -> duckdb.DuckDBPyConnection:
+        """Open the warehouse file to look at it, which only a test does."""
+        return duckdb.connect(str(self.home / "warehouse" / "warehouse.duckdb"), read_only=True)
 
     def nodes(self) -> dict[str, Any]:
         """Return the nodes of dbt's manifest of the last run."""

@@ -77,7 +77,7 @@ def value_checks(field: Field, value: str, shown: str) -> list[Check]:
     ):
         if bound is not None:
             limit = f"cast({quote_literal(str(bound))} as {_bound_type(field)})"
-            checks.append(_check(field, f"{value} {operator} {limit}", shown, f"{words} {bound}"))
+            checks.append(_check(field, f"{value} {operator} {limit}", shown, f"{words} {_in_words(bound)}"))
     if field.pattern is not None:
         condition = f"not regexp_full_match({value}, {quote_literal(field.pattern)})"
         checks.append(_check(field, condition, shown, f"not of the form {field.pattern}"))
@@ -124,3 +124,7 @@ def _check(field: Field, condition: str, shown: str, words: str) -> Check:
 def _bound_type(field: Field) -> str:
     # A bound may be finer than the field's own scale: 0.000001 would become zero.
     return "DOUBLE" if field.type in ("integer", "decimal") else field.duckdb_type
+
+
+def _in_words(bound: float | str) -> str:
+    return f"{bound:.15g}" if isinstance(bound, float) else bound

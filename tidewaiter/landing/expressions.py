@@ -18,7 +18,7 @@ from tidewaiter.contracts.model import fill_parameters
 if TYPE_CHECKING:
     import duckdb
 
-_ROW_FUNCTION_TYPES = frozenset({"scalar", "macro"})
+_ROW_FUNCTION_TYPES = ("scalar", "macro")
 _OTHER_CLAUSES = ("where_clause", "group_expressions", "having", "qualify", "sample", "modifiers")
 
 
@@ -81,16 +81,17 @@ def _faults(connection: duckdb.DuckDBPyConnection, nodes: list[dict[str, Any]]) 
         yield "a window function looks beyond the row"
     if "STAR" in classes:
         yield "name the columns instead of *"
-    functions = sorted({node["function_name"] for node in nodes if node.get("class") == "FUNCTION"})
-    for function in functions:
-        kinds = connection.execute(
-            "select distinct function_type, coalesce(stability, 'CONSISTENT')"
-            " from duckdb_functions() where function_name = lower(?)",
-            [function],
-        ).fetchall()
-        if any(kind not in _ROW_FUNCTION_TYPES for kind, _ in kinds):
+    functions = sorted({node["function_name"].lower() for node in nodes if node.get("class") == "FUNCTION"})
+    kinds = connection.execute(
+        "select function_name, bool_and(list_contains(?, function_type)),"
+        " bool_and(coalesce(stability, 'CONSISTENT') = 'CONSISTENT')"
+        " from duckdb_functions() where list_contains(?, function_name) group by all order by all",
+        [list(_ROW_FUNCTION_TYPES), functions],
+    ).fetchall()
+    for function, works_on_rows, is_consistent in kinds:
+        if not works_on_rows:
             yield f"{function}() works on many rows"
-        elif any(stability != "CONSISTENT" for _, stability in kinds):
+        elif not is_consistent:
             yield f"{function}() gives another value each time it runs"
 
 

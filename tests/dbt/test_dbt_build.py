@@ -1,0 +1,44 @@
+"""dbt's own tests pass on the seeded landing zone, and a build is a function of what was landed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import pytest
+
+
+def test_unit_and_data_tests_pass(built: Any) -> None:
+    done = built.dbt("test", "--no-use-colors")
+    assert "ERROR=0" in done.stdout
+    assert "WARN=0" in done.stdout
+
+
+def test_the_order_of_landed_rows_changes_no_byte(
+    seeded: duckdb.DuckDBPyConnection, built: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    again = type(built)(tmp_path_factory.mktemp("again"))
+    again.land(seeded, "select * from seeded_items order by hash(declaration_id, item_no)")
+    again.build()
+    digests = built.mart_digests()
+    assert set(digests) == {
+        "features/declaration_item_features.parquet",
+        "features/declaration_item_labels.parquet",
+        "scores/declaration_items.parquet",
+        "trade/declaration_items.parquet",
+        "trade/member_extracts.parquet",
+    }
+    assert again.mart_digests() == digests
+
+
+def test_marts_hold_one_row_per_landed_item(built: Any, seeded: duckdb.DuckDBPyConnection) -> None:
+    landed = seeded.sql("select count(*), count(is_irregular) from seeded_items").fetchone()
+    features = built.mart("features/declaration_item_features")
+    labels = built.mart("features/declaration_item_labels")
+    marts = duckdb.sql(f"select (select count(*) from '{features}'), (select count(*) from '{labels}')")
+    assert marts.fetchone() == landed
+
+
+def test_an_empty_mart_is_a_file_without_rows(built: Any) -> None:
+    scores = built.mart("scores/declaration_items")
+    assert duckdb.sql(f"select count(*) from '{scores}'").fetchone() == (0,)
