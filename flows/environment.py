@@ -48,6 +48,8 @@ def prepare_environment(settings: Settings, environment: MutableMapping[str, str
         environment.setdefault(name, value)
     # Subprocesses and deployments resolve the same settings from the same environment.
     environment["TIDEWAITER_HOME"] = str(settings.home)
+    # Prefect makes its own folder but not the one above, and then tries again for minutes.
+    settings.paths.prefect.mkdir(parents=True, exist_ok=True)
     environment["TIDEWAITER_THREADS"] = str(settings.threads)
     environment["TIDEWAITER_MEMORY_LIMIT"] = settings.memory_limit
     if settings.korea_dir is not None:

@@ -49,7 +49,10 @@ def is_transient(_task: Any, _run: Any, state: State) -> bool:
     return False
 
 
-def _step(name: str, *tags: str, timeout_seconds: int) -> Callable[[Callable[..., Any]], Any]:
+def _step(name: str, *tags: str, timeout_seconds: int | None = None) -> Callable[[Callable[..., Any]], Any]:
+    """A task of the house. A timeout ends only what runs in the flow's own thread (transform, publish):
+    Prefect cannot interrupt a worker thread, there the flow's timeout is the bound.
+    """
     return task(
         name=name,
         task_run_name=f"{name}-{{member}}",
@@ -64,13 +67,13 @@ def _step(name: str, *tags: str, timeout_seconds: int) -> Callable[[Callable[...
     )
 
 
-@_step("land", "landing", timeout_seconds=2 * _HOUR)
+@_step("land", "landing")
 def land_task(member: str) -> Any:
     """Land the new extracts of one member."""
     return ingest.ingest_member(load_settings(), member)
 
 
-@_step("gate-landing", "gate", timeout_seconds=_HOUR)
+@_step("gate-landing", "gate")
 def gate_landing_task(member: str) -> Any:
     """Judge the member's extracts that have not been judged."""
     return gates.gate_landing(load_settings(), member)
@@ -82,13 +85,13 @@ def transform_task(member: str, stage: transform.Stage, inputs: str) -> Any:
     return transform.transform(load_settings(), stage, inputs)
 
 
-@_step("gate-features", "gate", timeout_seconds=_HOUR)
+@_step("gate-features", "gate")
 def gate_features_task(member: str) -> Any:
     """Judge the member's features."""
     return gates.gate_features(load_settings(), member)
 
 
-@_step("train", "training", timeout_seconds=6 * _HOUR)
+@_step("train", "training")
 def train_task(member: str, training: Training) -> Any:
     """Train the member's model, or the pooled one, unless it stands already."""
     return learning.train(
@@ -96,7 +99,7 @@ def train_task(member: str, training: Training) -> Any:
     )
 
 
-@_step("score", "scoring", timeout_seconds=2 * _HOUR)
+@_step("score", "scoring")
 def score_task(member: str, from_date: date | None, to_date: date | None) -> Any:
     """Score the member's window with its champion, pass the gate, accept."""
     return learning.score(load_settings(), member, from_date, to_date)

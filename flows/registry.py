@@ -23,11 +23,11 @@ _HEADLINES = (
     "calibration_slope",
     "novel/auc",
     "repeated/auc",
-    "random/precision_at_05",
+    "random_expected/precision_at_05",
     "declared_duty/precision_at_05",
     "risk_profile/precision_at_05",
     "logistic_regression/precision_at_05",
-    "random/by_expected_recovery/revenue_at_05",
+    "random_expected/revenue_at_05",
     "declared_duty/revenue_at_05",
 )
 

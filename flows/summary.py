@@ -34,10 +34,10 @@ def _row(member: MemberOutcome) -> dict[str, Any]:
         "model": member.model_name,
         "model_version": member.model_version,
         "precision_at_05": metric("precision"),
-        "precision_at_05_random": metric("precision", "random"),
+        "precision_at_05_random": metric("precision", "random_expected"),
         "precision_at_05_risk_profile": metric("precision", "risk_profile"),
         "revenue_at_05": metric("revenue", "by_expected_recovery"),
-        "revenue_at_05_random": metric("revenue", "random"),
+        "revenue_at_05_random": metric("revenue", "random_expected"),
         "revenue_at_05_risk_profile": metric("revenue", "risk_profile"),
         "revenue_at_05_declared_duty": metric("revenue", "declared_duty"),
     }

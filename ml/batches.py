@@ -33,6 +33,7 @@ from tidewaiter.warehouse import open_duckdb, quote_literal
 if TYPE_CHECKING:
     import duckdb
 
+INTERMEDIATE_FILES = (".scored.parquet", ".explained.parquet")
 _KEYS = ("member_iso2", "declaration_id", "item_no")
 _SCORED = ("score", "probability", "expected_recovery_usd")
 _CARRIED = (*_KEYS, "office_code", "registered_at", "registered_date")
@@ -73,8 +74,7 @@ def write_score_batch(
     Raises:
         TidewaiterError: No item was registered in the window.
     """
-    scored = batch.target.with_name(".scored.parquet")
-    explained = batch.target.with_name(".explained.parquet")
+    scored, explained = (batch.target.with_name(name) for name in INTERMEDIATE_FILES)
     with open_duckdb(settings) as connection:
         items = _write_scored(connection, settings, config, bundle, batch, scored)
         if not items:

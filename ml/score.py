@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.batches import Batch, write_score_batch
+from ml.batches import INTERMEDIATE_FILES, Batch, write_score_batch
 from ml.config import ModelConfig
 from ml.data import feature_mart_columns, features_path
 from ml.tracking import open_client
@@ -96,7 +96,7 @@ def score_member(
         feature_version: Digest of the feature mart's contents for the member.
         window_from: First registration date; by default the start of the model's test window.
         window_to: Last registration date; by default the last day of the data.
-        stage_dir: Folder for the new batch. What it held before is removed.
+        stage_dir: Folder for the new batch; an earlier batch there is replaced.
 
     Raises:
         TidewaiterError: No champion, no item in the window, or features that the model needs missing.
@@ -111,8 +111,8 @@ def score_member(
         return accepted
     bundle = load_version(version, settings.threads)
     _check_features(settings, config, bundle.features, version)
-    shutil.rmtree(stage_dir, ignore_errors=True)
-    stage_dir.mkdir(parents=True)
+    _sweep_stage(stage_dir)
+    stage_dir.mkdir(parents=True, exist_ok=True)
     scored_at = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     batch = Batch(
         member_iso2, first, last, version.name, str(version.version), run_id, scored_at, stage_dir / ROWS_FILE
@@ -146,8 +146,14 @@ def accept_scores(settings: Settings, run: ScoreRun) -> Path:
         with folder_replaced_atomically(target) as folder:
             for name in (ROWS_FILE, RUN_FILE):
                 shutil.copyfile(run.folder / name, folder / name)
-        shutil.rmtree(run.folder)
+        _sweep_stage(run.folder)
     return target
+
+
+def _sweep_stage(folder: Path) -> None:
+    """Remove our own files only: the folder is the caller's."""
+    for name in (ROWS_FILE, RUN_FILE, *INTERMEDIATE_FILES):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _champion(client: MlflowClient, config: ModelConfig, member_iso2: str) -> ModelVersion:

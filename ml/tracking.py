@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from tidewaiter.files import PARTIAL_PREFIX, sweep_partials
 from tidewaiter.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ def _prepare_sqlite(path: Path) -> None:
         if path.is_file():
             return
         _LOG.info("creating the MLflow store, once")
-        with TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
+        sweep_partials(path.parent, path.name)
+        with TemporaryDirectory(prefix=f"{PARTIAL_PREFIX}{path.name}-", dir=path.parent) as folder:
             fresh = Path(folder) / path.name
             MlflowClient(tracking_uri=f"{_SQLITE}{fresh}").search_experiments(max_results=1)
             fresh.replace(path)

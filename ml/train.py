@@ -10,6 +10,7 @@ import json
 import logging
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,8 +149,6 @@ def training_key(
     settings: Settings, config: ModelConfig, member_iso2: str | None, data_version: str, feature_version: str
 ) -> str:
     """Return the name of a training: equal keys would fit equal models."""
-    import xgboost
-
     return fingerprint.of_json(
         {
             "config": config.training_fingerprint(),
@@ -158,7 +157,7 @@ def training_key(
             "data_version": data_version,
             "feature_version": feature_version,
             "code_version": code_version(),
-            "xgboost": xgboost.__version__,
+            "xgboost": library_version("xgboost"),
         }
     )
 
@@ -238,7 +237,6 @@ def _log_model(folder: Path, learned: _Learned) -> str:
     """Log the bundle as a pyfunc from code and return MLflow's id of it."""
     import mlflow
     import pandas as pd
-    import xgboost
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
@@ -256,7 +254,7 @@ def _log_model(folder: Path, learned: _Learned) -> str:
         signature=signature,
         input_example=pd.DataFrame(learned.example.matrix.astype(np.float64), columns=list(bundle.features)),
         # Named here, because inferring them starts a second Python that loads the model.
-        pip_requirements=[f"xgboost=={xgboost.__version__}", f"numpy=={np.__version__}"],
+        pip_requirements=[f"{name}=={library_version(name)}" for name in ("xgboost", "numpy")],
     )
     return str(logged.model_id)
 

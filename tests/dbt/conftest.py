@@ -22,9 +22,11 @@ PROJECT = Path(__file__).parents[2] / "dbt_project"
 SEEDED_ITEMS = Path(__file__).with_name("seeded_items.sql")
 
 RATES = """
-    select 'XA' as member_iso2, 'EUR' as currency_code, date '2023-12-01' as valid_from_date, 0.9 as units_per_usd
-    union all select 'XA', 'EUR', date '2024-03-01', 0.95
-    union all select 'XB', 'XBD', date '2023-12-01', 12.5
+    from (values
+        ('XA', 'EUR', date '2023-12-01', 0.9),
+        ('XA', 'EUR', date '2024-02-01', 0.95),
+        ('XB', 'XBD', date '2023-12-01', 12.5)
+    ) as rates (member_iso2, currency_code, valid_from_date, units_per_usd)
 """
 
 
@@ -62,6 +64,8 @@ class Warehouse:
             self.home / "landing" / "extracts" / "manifest.parquet",
         )
         self._write_scores(connection)
+        for folder in ("warehouse", "marts/trade", "marts/features", "marts/scores"):
+            (self.home / folder).mkdir(parents=True, exist_ok=True)
 
     def _write_landed(self, connection: duckdb.DuckDBPyConnection, dataset: str, rows: str) -> None:
         columns = load_dataset(dataset).landed_columns  # type: ignore[arg-type]
@@ -89,12 +93,6 @@ class Warehouse:
         done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
         return done
-
-    def build(self, *arguments: str) -> None:
-        """Run every model, without tests."""
-        for folder in ("warehouse", "marts/trade", "marts/features", "marts/scores"):
-            (self.home / folder).mkdir(parents=True, exist_ok=True)
-        self.dbt("run", *arguments)
 
     def mart(self, name: str) -> Path:
         """Return the Parquet file of a mart table, such as `features/declaration_item_labels`."""
@@ -132,9 +130,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def seeded() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the view `seeded_items`: 3,000 items over 180 days."""
+    """A connection with the view `seeded_items`: 4,000 items over 60 days."""
     with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'; set variable items = 3000; set variable days = 180")
+        connection.execute("set TimeZone = 'UTC'; set variable items = 4000; set variable days = 60")
         connection.execute("set variable seed = 1")
         connection.execute(SEEDED_ITEMS.read_text(encoding="utf-8"))
         yield connection
@@ -145,5 +143,5 @@ def built(seeded: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPathFa
     """The seeded landing zone, built once. Tests must not change it."""
     warehouse = Warehouse(tmp_path_factory.mktemp("home"))
     warehouse.land(seeded, "select * from seeded_items")
-    warehouse.build()
+    warehouse.dbt("run")
     return warehouse

@@ -23,23 +23,25 @@ select
     if(u(i, 12) < 0.1, null, md5('s' || floor(pow(u(i, 13), 3) * getvariable('items') / 6))[:16])
         as seller_id,
     if(u(i, 14) < 0.8, null, md5('c' || floor(u(i, 15) * 12))[:16]) as courier_id,
+    -- A tenth of the items repeats one of a few standard consignments, so that lines recur.
+    u(i, 23) < 0.1 as is_standard,
     printf(
         '%02d%02d%02d',
         1 + floor(pow(u(i, 16), 2) * 20)::integer,
         1 + floor(u(i, 17) * 4)::integer,
-        floor(u(i, 18) * 3)::integer
+        if(is_standard, 0, floor(u(i, 18) * 3))::integer
     ) as hs6,
-    ['CN', 'DE', 'US', 'IT', 'VN', 'JP'][1 + floor(pow(u(i, 19), 2) * 6)::integer] as origin_iso2,
+    ['CN', 'DE', 'US', 'IT', 'VN', 'JP'][if(is_standard, 1, 1 + floor(pow(u(i, 19), 2) * 6))::integer]
+        as origin_iso2,
     if(u(i, 20) < 0.85, origin_iso2, 'NL') as dispatch_iso2,
     ['B', 'G', 'Y'][1 + floor(u(i, 21) * 3)::integer] as origin_marking_code,
     if(u(i, 22) < 0.7, 'A', 'FTA') as preference_code,
-    -- A tenth of the items repeats one of a few standard consignments, so that lines recur.
-    if(u(i, 23) < 0.1, 100, round(1 + u(i, 24) * 500, 1)) as gross_kg,
-    if(u(i, 25) < 0.01, 0, if(gross_kg = 100, 90, round(gross_kg * (0.6 + 0.4 * u(i, 26)), 1))) as net_kg,
+    if(is_standard, 100, round(1 + u(i, 24) * 500, 1)) as gross_kg,
+    if(u(i, 25) < 0.01, 0, if(is_standard, 90, round(gross_kg * (0.6 + 0.4 * u(i, 26)), 1))) as net_kg,
     if(u(i, 27) < 0.4, null, u(i, 28) < 0.08 + if(hs6 < '05', 0.3, 0)) as is_irregular,
     if(is_irregular, u(i, 29) < 0.1, is_irregular) as is_serious,
     if(member_iso2 = 'XA', 'EUR', 'XBD') as currency_code,
-    round(net_kg * hs6[:2]::integer * if(gross_kg = 100, 1, exp(u(i, 30) - if(is_irregular, 0.5, 0))), 2)
+    round(net_kg * hs6[:2]::integer * if(is_standard, 1, exp(u(i, 30) - if(is_irregular, 0.5, 0))), 2)
         as declared_value,
     'CIF' as value_basis_code,
     [0, 5, 8, 13][1 + hs6[3:4]::integer % 4] as tax_rate_pct,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import duckdb
 import pytest
 import yaml
-from pytest import FixtureRequest
 
 
 def _nodes(built: Any, kind: str) -> list[dict[str, Any]]:
@@ -71,7 +69,7 @@ def test_docs_are_generated_offline(built: Any) -> None:
     assert all(model["unique_id"] in catalog for model in _nodes(built, "model"))
 
 
-def test_entity_keys_tell_entities_apart(built: Any, request: FixtureRequest) -> None:
+def test_entity_keys_tell_entities_apart(built: Any, request: pytest.FixtureRequest) -> None:
     """A hash stands for its columns: as many keys as entities, and none where a column is missing."""
     project = yaml.safe_load((request.config.rootpath / "dbt_project" / "dbt_project.yml").read_text())
     entities = project["vars"]["entities"] | project["vars"]["counted_entities"]
@@ -96,12 +94,3 @@ def test_entity_keys_tell_entities_apart(built: Any, request: FixtureRequest) ->
             assert row is not None
             expected, keys, agreeing = row
             assert (keys, agreeing) == (expected, True), entity
-
-
-@pytest.mark.parametrize(("selector", "scores_side"), [("before_scoring", False), ("after_scoring", True)])
-def test_selectors_split_the_project(built: Any, selector: str, scores_side: bool) -> None:
-    listed = built.dbt("ls", "--selector", selector, "--resource-type", "model", "--output", "name", "-q")
-    names = set(listed.stdout.split())
-    scores = {"stg_scoring__declaration_item_scores", "scores__declaration_items"}
-    everything = {model["name"] for model in _nodes(built, "model")}
-    assert names == (scores if scores_side else everything - scores)

@@ -31,8 +31,8 @@ class Rejected:
     """Records that DuckDB could not split into columns; arrays of one element per record.
 
     Attributes:
-        offsets: First byte of the record, from 0.
-        extra_lines: Line feeds within the record.
+        offsets: First byte of the record, from 0, or of the blank lines before it.
+        extra_lines: Line feeds within the record, blank lines before and after it left out.
         is_open_quote: The record runs on because a quote is never closed: each of its lines is a row.
     """
 
@@ -103,6 +103,8 @@ def locate_rows(
     first = np.searchsorted(index.starts, rejected.offsets)
     if not _start_on_lines(index, first, rejected.offsets):
         raise _lines_missing(text, where)
+    counted = np.flatnonzero(counts)
+    first = counted[np.minimum(np.searchsorted(counted, first), counted.size - 1)]
     record, line = _spread(first, rejected.extra_lines)
     within = line < counts.size
     record, line = record[within], line[within]

@@ -147,11 +147,11 @@ class FileReader:
         found = self.connection.execute(f"""
             select
                 line_byte_position - 1 as offset,
-                max(len(regexp_replace(csv_line, '[\\r\\n]+$', ''))
-                    - len(replace(regexp_replace(csv_line, '[\\r\\n]+$', ''), {_LINE_FEED}, ''))) as extra,
+                max(len(text) - len(replace(text, {_LINE_FEED}, ''))) as extra,
                 bool_or(error_type = '{_OPEN_QUOTE}') as is_open_quote,
                 bool_or(error_type = '{_OPEN_QUOTE}' and len(csv_line) >= {_KEPT_CHARACTERS}) as is_cut
-            from {_REJECTS} group by all order by all
+            from (select *, trim(csv_line, chr(13) || {_LINE_FEED}) as text from {_REJECTS})
+            group by all order by all
         """).fetchnumpy()
         if found["is_cut"].any():
             raise TidewaiterError(
@@ -219,15 +219,22 @@ class FileReader:
         )
         self.connection.execute(f"""
             create table {UNREADABLE} as
-            with reasons as (
-                select distinct
+            with faults as (
+                select
                     line_byte_position - 1 as byte_offset,
                     case error_type {kinds} else lower(error_type::VARCHAR) end as kind,
-                    case when error_type in ('MISSING COLUMNS', 'TOO MANY COLUMNS')
-                        then concat(': ', regexp_extract(error_message, 'Found: ([0-9]+)', 1),
-                            ' where the header has {len(self.text.header)}')
-                        else '' end as detail
+                    error_type = 'MISSING COLUMNS' as is_short,
+                    cast(nullif(regexp_extract(error_message, 'Found: ([0-9]+)', 1), '') as BIGINT) as columns
                 from {_REJECTS}
+            ),
+            -- One fault is noted for each missing or added column; the lowest or highest is the count.
+            reasons as (
+                select
+                    byte_offset,
+                    kind,
+                    coalesce(': ' || if(is_short, min(columns), max(columns))
+                        || ' where the header has {len(self.text.header)}', '') as detail
+                from faults group by byte_offset, kind, is_short
             ),
             records as (
                 select

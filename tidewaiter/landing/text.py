@@ -107,9 +107,9 @@ def _count_line_ends(chunks: Iterable[bytes]) -> _LineEnds:
 
 
 def _write_mended(source: Path, encoding: str, target: Path, where: str) -> None:
-    has_line_feeds = _count_line_ends(_decoded(source, encoding, where)).lf > 0
-    # Old Macintosh files end their lines with CR alone; beside LF a lone CR is a blank in a text.
-    lone_cr = b" " if has_line_feeds else b"\n"
+    ends = _count_line_ends(_decoded(source, encoding, where))
+    # Old Macintosh files end their lines with CR alone; among LF a lone CR is a blank in a text.
+    lone_cr = b"\n" if ends.cr - ends.crlf > ends.lf else b" "
     held = b""
     with target.open("wb") as writer:
         for chunk in _decoded(source, encoding, where):

@@ -1,7 +1,7 @@
 -- noqa: disable=LT02
 -- What was known of an entity when a day on which it declares began. Totals run over the entity's own
--- days and stop before the day itself, so looking an item's state up by (entity, day) is an as-of join
--- whose answer is already in place; with twenty entities that costs two thirds of as many ASOF joins.
+-- days, of items and of labels, and stop before the day itself: the as-of answer stands ready, and an item
+-- finds it by (entity, day) with a hash join where an ASOF join would sort all items once per entity.
 {% for entity in all_entities() %}
     {%- if not loop.first %}
 

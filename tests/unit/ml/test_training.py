@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ml import train
-from ml.config import ModelConfig
+from ml.config import FeatureChoice, ModelConfig
 from ml.registry import compare, promote, show
 from ml.tracking import experiment_id, open_client
 from ml.train import TRAINING_MODULES, TrainedModel, train_member, training_key
@@ -29,7 +29,8 @@ def quick(monkeypatch: pytest.MonkeyPatch, small_config: ModelConfig) -> ModelCo
     """A configuration that trains in a blink, and no pictures."""
     monkeypatch.setattr(train, "_draw", lambda *_: [])
     boosting = small_config.boosting.model_copy(update={"max_rounds": 5, "max_depth": 2})
-    return small_config.model_copy(update={"boosting": boosting})
+    features = FeatureChoice(include=("price__*", "tax__*", "profile__product_line_*"))
+    return small_config.model_copy(update={"boosting": boosting, "features": features})
 
 
 def _train(settings: Settings, config: ModelConfig, data_version: str = "data-1") -> TrainedModel:

@@ -66,7 +66,7 @@ def test_line_numbers_hold_with_quoted_line_feeds_blank_lines_and_ragged_lines(b
             landing_header,  # 2
             row("A1", '"a\n\n\nb"'),  # 3 to 6
             "",
-            "ragged,\"x\ny\"",  # 8 and 9
+            'ragged,"x\ny"',  # 8 and 9
             row("A2"),  # 10
             "",
             "",

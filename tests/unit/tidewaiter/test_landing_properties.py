@@ -7,14 +7,13 @@ import io
 import random
 from collections import Counter
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tidewaiter.errors import TidewaiterError
 
 FEW = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 # Surrogates cannot be written; all else can stand in a file, NUL and control characters included.
@@ -123,12 +122,11 @@ def test_arbitrary_header_names_can_be_mapped(session_bench, contract_of, landin
         assert landed.receipt.rows_in == 1
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_threads_do_not_change_a_byte(session_bench, landing_header, seed):
-    source = random.Random(seed)
+def test_threads_do_not_change_a_byte(session_bench, landing_header):
+    source = random.Random(7)
     rows = [
         [f"K{number}", "1", "2024-03-01", source.choice("ABC"), "010121", str(source.randrange(99)), "1"]
-        for number in range(200_000)
+        for number in range(150_000)  # more than one row group
     ]
     text = as_csv([landing_header.split(","), *rows])
     contents = set()

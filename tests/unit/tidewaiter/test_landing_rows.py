@@ -72,7 +72,9 @@ def test_the_receipt_counts_reasons_without_values(bench, landing_header):
         ("1,234", {"thousands_mark": ","}, Decimal(1234)),
     ],
 )
-def test_amounts_are_read_in_the_marks_of_the_contract(bench, contract_of, landing_header, text, marks, expected):
+def test_amounts_are_read_in_the_marks_of_the_contract(
+    bench, contract_of, landing_header, text, marks, expected
+):
     contract = contract_of(format={"delimiter": ";"} | marks)
     header = landing_header.replace(",", ";")
     landed = bench.land(lines(header, f"A1;1;2024-03-01;S01;010121;Acme;{text}"), contract)
@@ -151,11 +153,11 @@ def test_codes_constants_optional_columns_and_expressions(bench, contract_of, la
             "lane_initial_code": {"column": "lane", "codes": {"R": "RED", "G": "GREEN"}},
             "is_irregular": {"column": "fraud", "codes": {"0": False, "1": True}, "optional": True},
             "label_at": {
-                "expression": "case when \"fraud\" is not null then \"registered\"::date + interval ({days}) day end",
+                "expression": 'case when "fraud" is not null then "registered"::date + interval ({days}) day end',
                 "optional": True,
             },
             "value_basis_code": {"constant": "CIF"},
-            "net_kg": {"expression": "\"tonnes\"::double * 1000"},
+            "net_kg": {"expression": '"tonnes"::double * 1000'},
         },
         parameters={"days": 3},
         null_values=["", "-"],
@@ -280,10 +282,13 @@ def test_a_mended_contract_lands_the_same_bytes_again(bench, contract_of, landin
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"net_kg": {"column": "valu"}}, "column 'valu' is missing; the contract maps it to net_kg (did you mean 'value'?)"),
+        (
+            {"net_kg": {"column": "valu"}},
+            "column 'valu' is missing; the contract maps it to net_kg (did you mean 'value'?)",
+        ),
         ({"net_kg": {"expression": '"valu" || 1'}}, "(did you mean 'value'?)"),
-        ({"net_kg": {"expression": "no_such_function(\"value\")"}}, "no_such_function"),
-        ({"net_kg": {"expression": "sum(\"value\"::double)"}}, "works on many rows"),
+        ({"net_kg": {"expression": 'no_such_function("value")'}}, "no_such_function"),
+        ({"net_kg": {"expression": 'sum("value"::double)'}}, "works on many rows"),
         ({"net_kg": {"expression": "random()"}}, "another value each time"),
         ({"net_kg": {"expression": "(select 1)"}}, "a subquery"),
         ({"net_kg": {"expression": "(select max(content) from read_text('/etc/hostname'))"}}, "a subquery"),
@@ -298,7 +303,9 @@ def test_a_mended_contract_lands_the_same_bytes_again(bench, contract_of, landin
         ({"lane_at": {"column": "registered", "formats": ["%Q"]}}, "field lane_at"),
     ],
 )
-def test_a_contract_that_does_not_fit_the_file_says_where(bench, contract_of, landing_header, fields, message):
+def test_a_contract_that_does_not_fit_the_file_says_where(
+    bench, contract_of, landing_header, fields, message
+):
     with pytest.raises(UsageProblem) as raised:
         bench.land(lines(landing_header, GOOD), contract_of(fields))
     assert message in str(raised.value)
@@ -328,7 +335,9 @@ def test_hostile_column_names_are_data(bench, contract_of, landing_header, name)
     contract = contract_of(
         {"office_code": {"column": name}, "procedure_code": {"expression": f"upper({quoted})"}}
     )
-    landed = bench.land(lines(landing_header.replace("office", quoted), GOOD, GOOD.replace("12.50", "x")), contract)
+    landed = bench.land(
+        lines(landing_header.replace("office", quoted), GOOD, GOOD.replace("12.50", "x")), contract
+    )
     assert landed.column("office_code") == ["S01"]
     assert landed.column("procedure_code") == ["S01"]
     assert landed.records[3][name] == "S01"

@@ -1,0 +1,132 @@
+"""Contracts: what they may say, and that whatever else they say is named."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tidewaiter.contracts import list_members, load_contract
+from tidewaiter.contracts.load import contract_fingerprint
+from tidewaiter.errors import UsageProblem
+from tidewaiter.settings import PROJECT_ROOT
+
+MEMBERS = PROJECT_ROOT / "members"
+
+
+def write(folder, contract, code="xt"):
+    (folder / code).mkdir(exist_ok=True)
+    (folder / code / "contract.yaml").write_text(yaml.safe_dump(contract))
+    return folder
+
+
+@pytest.fixture
+def plain(contract_of):
+    return contract_of().model_dump(mode="json", exclude_none=True, exclude_defaults=True) | {"member": "XT"}
+
+
+@pytest.mark.parametrize("code", list_members(MEMBERS))
+def test_every_contract_of_the_project_loads(code):
+    contract = load_contract(MEMBERS, code)
+    assert contract.member == code
+    assert {extract.dataset for extract in contract.extracts} >= {"declaration_items"}
+
+
+def test_korea_maps_its_columns_and_never_feeds_a_label_into_a_feature():
+    items = load_contract(MEMBERS, "kr").extracts[0]
+    labels = {"is_irregular", "is_serious", "label_at", "label_source_code", "recovered_tax"}
+    used = {
+        name
+        for name, mapping in items.fields.items()
+        if "Fraud" in (mapping.column or "") or "Fraud" in (mapping.expression or "")
+    }
+    assert used == labels
+    assert all(items.fields[name].optional for name in labels)
+    assert items.null_values == ("",)
+
+
+def test_a_contract_survives_writing_and_reading(tmp_path, plain):
+    assert (
+        load_contract(write(tmp_path, plain), "XT").model_dump(
+            mode="json", exclude_none=True, exclude_defaults=True
+        )
+        == plain
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"time_zone": "Asia/Soul"}, "did you mean 'Asia/Seoul'?"),
+        ({"memberr": "XT"}, "did you mean 'member'?"),
+        ({"member": "XU"}, "expected 'XT', the folder's name"),
+        ({"member": "xt"}, "member"),
+        ({"extracts": []}, "extracts"),
+    ],
+)
+def test_a_wrong_contract_is_named(tmp_path, plain, change, message):
+    with pytest.raises(UsageProblem) as raised:
+        load_contract(write(tmp_path, plain | change), "xt")
+    assert message in str(raised.value)
+    assert raised.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"hs_6": {"column": "hs"}}, "did you mean 'hs6'?"),
+        ({"hs6": None}, "'hs6' is required and not mapped"),
+        ({"member_iso2": {"constant": "XT"}}, "not a field"),
+        ({"hs6": {"column": "hs", "constant": "010121"}}, "exactly one of"),
+        ({"hs6": {}}, "exactly one of"),
+        ({"hs6": {"column": "hs", "optional": True}}, "required and cannot be optional"),
+        ({"net_kg": {"constant": 1, "optional": True}}, "constant and cannot be optional"),
+        ({"net_kg": {"column": "net", "formats": ["%Y"]}}, "takes no formats"),
+        ({"lane_at": {"column": "l", "formats": ["%Y%z", "%Y"]}}, "must all have an offset"),
+        ({"net_kg": {"expression": '"net" * {facter}'}}, "did you mean 'factor'?"),
+    ],
+)
+def test_a_wrong_mapping_is_named(contract_of, fields, message):
+    with pytest.raises(ValueError, match="validation error") as raised:
+        contract_of(fields, parameters={"factor": 2})
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "extract",
+    [
+        {"location": {"home": "../elsewhere"}},
+        {"location": {"member": "/etc"}},
+        {"location": {"home": "a", "member": "b"}},
+        {"location": {}},
+        {"location": {"env": "lower case"}},
+        {"files": ["../*.csv"]},
+        {"files": ["/etc/*"]},
+        {"format": {"decimal_mark": ",", "thousands_mark": ","}},
+        {"refuse_above_quarantined_share": 1.5},
+    ],
+)
+def test_a_contract_stays_inside_its_folders_and_bounds(contract_of, extract):
+    with pytest.raises(ValueError, match="validation error"):
+        contract_of(**extract)
+
+
+def test_several_faults_are_told_at_once(contract_of):
+    with pytest.raises(ValueError, match="validation error") as raised:
+        contract_of({"hs6": None, "ofice": {"column": "o"}, "office_code": None})
+    assert all(name in str(raised.value) for name in ("'hs6'", "'ofice'", "'office_code'"))
+
+
+def test_unknown_members_and_broken_yaml_are_named(tmp_path):
+    with pytest.raises(UsageProblem, match="did you mean 'KR'"):
+        load_contract(MEMBERS, "RK")
+    with pytest.raises(UsageProblem, match="no such folder"):
+        list_members(tmp_path / "nowhere")
+    (tmp_path / "xt").mkdir()
+    (tmp_path / "xt" / "contract.yaml").write_text("a: [")
+    with pytest.raises(UsageProblem, match="not YAML"):
+        load_contract(tmp_path, "xt")
+
+
+def test_the_fingerprint_follows_the_meaning(contract_of):
+    assert contract_fingerprint(contract_of()) == contract_fingerprint(contract_of())
+    assert contract_fingerprint(contract_of()) != contract_fingerprint(contract_of(time_zone="Asia/Seoul"))

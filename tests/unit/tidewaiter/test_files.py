@@ -1,0 +1,104 @@
+"""Atomic files and folders, fingerprints, quoting, and errors for people."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidewaiter import files, fingerprint
+from tidewaiter.errors import ExitCode, GateRefused, Problem, Problems, TidewaiterError, UsageProblem, closest
+from tidewaiter.settings import Settings
+from tidewaiter.warehouse import open_duckdb, quote_identifier, quote_literal
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    target = tmp_path / "deep" / "target"
+    for content in ("one", "two"):
+        with files.folder_replaced_atomically(target) as partial:
+            (partial / content).write_text(content)
+            assert not (target / content).exists()
+        assert [path.name for path in target.iterdir()] == [content]
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+
+
+def test_a_failed_writer_leaves_the_old_folder(tmp_path):
+    target = tmp_path / "target"
+    with files.folder_replaced_atomically(target) as partial:
+        (partial / "old").touch()
+    with pytest.raises(RuntimeError, match="stop"), files.folder_replaced_atomically(target) as partial:
+        (partial / "new").touch()
+        raise RuntimeError("stop")
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+    assert [path.name for path in target.iterdir()] == ["old"]
+
+
+def test_what_a_killed_writer_left_is_swept(tmp_path):
+    leftover = tmp_path / f"{files.PARTIAL_PREFIX}target-abc"
+    other = tmp_path / f"{files.PARTIAL_PREFIX}another-abc"
+    leftover.mkdir()
+    other.mkdir()
+    with files.folder_replaced_atomically(tmp_path / "target"):
+        pass
+    assert not leftover.exists()
+    assert other.exists()
+
+
+def test_text_and_json_are_written_whole_with_their_mode(tmp_path):
+    path = tmp_path / "a" / "b.json"
+    assert files.read_json(path) is None
+    files.write_json_atomically(path, {"b": 1, "a": "é"})
+    assert files.read_json(path) == {"a": "é", "b": 1}
+    files.write_text_atomically(path, "secret", mode=0o600)
+    assert path.read_text() == "secret"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [found.name for found in path.parent.iterdir()] == ["b.json"]
+
+
+def test_fingerprints_follow_content_and_names(tmp_path):
+    (tmp_path / "a.sql").write_text("1")
+    (tmp_path / "b.sql").write_text("2")
+    before = fingerprint.of_tree(tmp_path, ["*.sql"])
+    assert before == fingerprint.of_tree(tmp_path, ["a*", "*.sql"])
+    (tmp_path / "b.sql").rename(tmp_path / "c.sql")
+    assert before != fingerprint.of_tree(tmp_path, ["*.sql"])
+    assert fingerprint.of_file(tmp_path / "a.sql") == (
+        "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
+    )
+    assert fingerprint.of_json({"a": 1, "b": 2}) == fingerprint.of_json({"b": 2, "a": 1})
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20))
+def test_any_text_is_quoted_as_data(text):
+    with duckdb.connect() as connection:
+        query = f"select {quote_literal(text)} as {quote_identifier(text)}"
+        assert connection.execute(query).fetchall() == [(text,)]
+        assert connection.execute(query).description[0][0] == text
+
+
+def test_the_database_is_bounded_and_in_utc(tmp_path):
+    with open_duckdb(Settings(home=tmp_path, threads=1, memory_limit="256MB")) as connection:
+        query = "select current_setting(?)"
+        assert connection.execute(query, ["TimeZone"]).fetchone() == ("UTC",)
+        assert connection.execute(query, ["threads"]).fetchone() == (1,)
+        assert connection.execute(query, ["memory_limit"]).fetchone() == ("244.1 MiB",)
+        assert connection.execute(query, ["autoinstall_known_extensions"]).fetchone() == (False,)
+
+
+def test_problems_are_collected_and_raised_once_with_their_exit_code():
+    problems = Problems(UsageProblem)
+    problems.raise_if_any()
+    problems.add("one", where="here", expected="this", next_step="do that")
+    problems.add("two")
+    with pytest.raises(UsageProblem) as raised:
+        problems.raise_if_any()
+    assert str(raised.value) == "here: one; expected this; next: do that\ntwo"
+    assert raised.value.exit_code == ExitCode.USAGE
+    assert GateRefused("no").exit_code == 3
+    assert TidewaiterError(Problem("x")).exit_code == 1
+
+
+def test_the_closest_name_is_offered_only_where_it_is_close():
+    assert closest("office_cod", ["office_code", "hs6"]) == " (did you mean 'office_code'?)"
+    assert closest("zzz", ["office_code", "hs6"]) == ""
