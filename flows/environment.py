@@ -21,6 +21,7 @@ USAGE_STATISTICS_OFF = {
     "GX_ANALYTICS_ENABLED": "False",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
 }
 
 # Migrations of a new SQLite take longer than Prefect's default of 20 s on two busy cores.

@@ -50,8 +50,10 @@ def is_transient(_task: Any, _run: Any, state: State) -> bool:
 
 
 def _step(name: str, *tags: str, timeout_seconds: int | None = None) -> Callable[[Callable[..., Any]], Any]:
-    """A task of the house. A timeout ends only what runs in the flow's own thread (transform, publish):
-    Prefect cannot interrupt a worker thread, there the flow's timeout is the bound.
+    """Return the decorator of a task that works on one member.
+
+    Only what runs in the flow's own thread (transform, publish) has a timeout of its own: Prefect
+    cannot interrupt a worker thread, and there the flow's timeout is the bound.
     """
     return task(
         name=name,

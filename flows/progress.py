@@ -126,7 +126,9 @@ class TerminalReporter:
         mark = "[red]✗[/red]" if failed else "[green]✓[/green]"
         seconds = time.monotonic() - step.started
         self.console.print(
-            f" {mark} {step.label:<34}{seconds:6.1f} s  [dim]{step.text}[/dim]", highlight=False, soft_wrap=True
+            f" {mark} {step.label:<34}{seconds:6.1f} s  [dim]{step.text}[/dim]",
+            highlight=False,
+            soft_wrap=True,
         )
 
 

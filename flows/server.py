@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +103,9 @@ def serve(settings: Settings, *, with_worker: bool, announce: Callable[[Served],
         with step("MLflow server"):
             children["MLflow"] = _start(_mlflow_command(settings), logs / "mlflow.log")
         with step("Prefect server"):
-            children["Prefect"] = _start(_prefect_command(settings), logs / "prefect.log")
+            # The pages ask the default port unless they are told.
+            shown = {"PREFECT_SERVER_UI_API_URL": served.prefect_api}
+            children["Prefect"] = _start(_prefect_command(settings), logs / "prefect.log", shown)
             _wait_until_up(
                 "Prefect", children["Prefect"], f"{served.prefect_api}/health", logs / "prefect.log"
             )
@@ -172,11 +174,18 @@ def _prefect_command(settings: Settings) -> list[str]:
     return [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", port]
 
 
-def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+def _start(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as handle:
         return subprocess.Popen(
-            command, stdout=handle, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=PROJECT_ROOT
+            command,
+            stdout=handle,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            cwd=PROJECT_ROOT,
+            env=os.environ | dict(environment or {}),
         )
 
 

@@ -12,13 +12,14 @@ from tidewaiter.canonical import DATASETS, load_dataset
 from tidewaiter.settings import PROJECT_ROOT
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
-_DBT_SOURCES = (
+_DBT_SOURCES = ("dbt_project.yml", "profiles.yml", "models/**/*", "macros/**/*.sql", "tests/**/*.sql")
+# A description or a test may change without a feature changing; these cannot.
+_FEATURE_SOURCES = (
     "dbt_project.yml",
-    "profiles.yml",
-    "models/**/*",
     "macros/**/*.sql",
-    "tests/**/*.sql",
-    "seeds/**/*",
+    "models/staging/*landing*.sql",
+    "models/intermediate/**/*.sql",
+    "models/marts/features/**/*.sql",
 )
 
 
@@ -62,7 +63,7 @@ def feature_version(rows: Iterable[ManifestRow], member_iso2: str | None) -> str
     Features of a member come from that member's rows alone, so another member's new extract leaves
     this digest, and every model that rests on it, as it was.
     """
-    return fingerprint.of_json([data_version(rows, member_iso2), transform_code_version()])
+    return fingerprint.of_json([data_version(rows, member_iso2), _feature_code_version()])
 
 
 @cache
@@ -70,3 +71,9 @@ def transform_code_version() -> str:
     """Return the digest of the dbt project and of the canonical model."""
     canonical = [load_dataset(name).fingerprint for name in DATASETS]
     return fingerprint.of_json([fingerprint.of_tree(DBT_PROJECT, _DBT_SOURCES), canonical])
+
+
+@cache
+def _feature_code_version() -> str:
+    canonical = [load_dataset(name).fingerprint for name in DATASETS]
+    return fingerprint.of_json([fingerprint.of_tree(DBT_PROJECT, _FEATURE_SOURCES), canonical])

@@ -55,14 +55,17 @@ def logistic_baseline(train: LabelledItems, test: LabelledItems, seed: int) -> B
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     pipeline = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
         StandardScaler(),
-        LogisticRegression(max_iter=500, random_state=seed),
+        LogisticRegression(solver="newton-cholesky", max_iter=500, random_state=seed),
     )
-    pipeline.fit(train.matrix.astype(np.float64), train.is_irregular)
-    probability = pipeline.predict_proba(test.matrix.astype(np.float64))[:, 1]
+    # The normal equations are small: a second BLAS thread costs four times the time it saves.
+    with threadpool_limits(limits=1, user_api="blas"):
+        pipeline.fit(train.matrix.astype(np.float64), train.is_irregular)
+        probability = pipeline.predict_proba(test.matrix.astype(np.float64))[:, 1]
     return Baseline("logistic_regression", probability, probability)
 
 

@@ -19,11 +19,14 @@ def write_text_atomically(path: Path, text: str, *, mode: int | None = None) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.parent / f"{PARTIAL_PREFIX}{uuid.uuid4().hex}"
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode or 0o666)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(path)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)  # a full disk leaves nothing behind
 
 
 def write_json_atomically(path: Path, value: Any) -> None:

@@ -89,7 +89,12 @@ class Warehouse:
         """Run dbt on this home. Raises AssertionError with dbt's own output where it fails."""
         command = [sys.executable, "-m", "dbt.cli.main", *arguments]
         command += ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
-        environment = os.environ | {"TIDEWAITER_HOME": str(self.home), "TIDEWAITER_THREADS": "2"}
+        environment = os.environ | {
+            "TIDEWAITER_HOME": str(self.home),
+            "TIDEWAITER_THREADS": "2",
+            "DBT_TARGET_PATH": str(self.home / "dbt"),
+            "DBT_LOG_PATH": str(self.home / "dbt" / "logs"),
+        }
         done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
         return done

@@ -48,7 +48,7 @@ extracts:
       declared_value: {column: value}
       currency_code: {constant: USD}
 """
-KILLS = 12
+KILLS = 9
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def start(home: Path, members: Path) -> subprocess.Popen[bytes]:
 def parquet(home: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(home)): path.read_bytes()
-        for path in sorted((home / "landing").glob("*/*/*/*.parquet"))
+        for path in sorted((home / "landing").glob("*/member=*/extract=*/*.parquet"))
     }
 
 

@@ -13,7 +13,8 @@ from tidewaiter.landing.text import PreparedText
 from tidewaiter.warehouse import quote_literal
 
 # White space that exports pad their values with; U+00A0 comes from spreadsheets.
-_WHITE_SPACE = " \t\r\n\v\f\u00a0"
+_NO_BREAK_SPACE = "\u00a0"
+_WHITE_SPACE = f" \t\r\n\v\f{_NO_BREAK_SPACE}"
 _NEXT_STEP = "ask the member what changed, or correct the contract"
 
 
@@ -106,8 +107,12 @@ def read_csv_sql(text: PreparedText, text_format: CsvFormat, *, rejects_table: s
 
 def cleaned_sql(text: str, null_values: tuple[str, ...]) -> str:
     """Return SQL for a text without outer white space, and null where it spells "no value"."""
-    trimmed = f"trim({text}, {quote_literal(_WHITE_SPACE)})"
-    if null_values == ("",):
-        return f"nullif({trimmed}, '')"
-    spellings = ", ".join(quote_literal(value.strip()) for value in null_values)
-    return f"case when {trimmed} not in ({spellings}) then {trimmed} end" if spellings else trimmed
+    # Nearly no value has white space around it, and looking is ten times cheaper than trimming.
+    no_break = quote_literal(_NO_BREAK_SPACE)
+    is_padded = (
+        f"{text} < '!' or {text}[-1] <= ' ' or starts_with({text}, {no_break}) or suffix({text}, {no_break})"
+    )
+    trimmed = f"case when {is_padded} then trim({text}, {quote_literal(_WHITE_SPACE)}) else {text} end"
+    for spelling in null_values:
+        trimmed = f"nullif({trimmed}, {quote_literal(spelling.strip())})"
+    return trimmed

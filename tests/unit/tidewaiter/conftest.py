@@ -111,10 +111,13 @@ class LandingBench:
         return LandingBench(self.root / f"bench-{next(self._numbers)}")
 
     def land(self, content: str | bytes, contract: Contract | None = None, name: str = "file.csv") -> Landed:
-        contract = contract or a_contract()
         path = self.root / "sent" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return self.land_path(path, contract)
+
+    def land_path(self, path: Path, contract: Contract | None = None) -> Landed:
+        contract = contract or a_contract()
         try:
             receipt = land_file(path, contract.extracts[0], contract, self.settings, self.pseudonymiser)
         except ExtractRefused as refusal:

@@ -6,14 +6,15 @@ import csv
 import io
 import random
 from collections import Counter
+from contextlib import suppress
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tidewaiter.errors import TidewaiterError
 
 FEW = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 # Surrogates cannot be written; all else can stand in a file, NUL and control characters included.
@@ -98,28 +99,21 @@ def test_landing_twice_changes_no_byte(session_bench, landing_header, table):
 @given(content=st.one_of(st.binary(max_size=300), cells.map(str.encode)), names=st.lists(cells, max_size=4))
 def test_arbitrary_bytes_are_accounted_for_or_a_clear_error(session_bench, landing_header, content, names):
     header = as_csv([landing_header.split(",") + names]).encode()
-    try:
+    with suppress(TidewaiterError):  # any other error fails the test
         receipt = session_bench.elsewhere().land(header + content).receipt
-    except TidewaiterError as error:
-        assert str(error)
-    else:
         assert receipt.rows_in == receipt.rows_landed + receipt.rows_quarantined
 
 
 @FEW
 @given(name=cells.filter(lambda name: name.strip()), value=cells)
 def test_arbitrary_header_names_can_be_mapped(session_bench, contract_of, landing_header, name, value):
-    # The csv module and landing both strip names and split lines at carriage returns.
     name = " ".join(name.split()) or "x"
     header = [*landing_header.split(","), name]
+    assume(header.count(name) == 1)
     contract = contract_of({"procedure_code": {"column": name}})
     text = as_csv([header, ["K", "1", "2024-03-01", "S", "010121", "", "1", value]])
-    try:
-        landed = session_bench.elsewhere().land(text, contract)
-    except TidewaiterError as error:
-        assert header.count(name) > 1 or "\r" in name or "\r" in value, str(error)
-    else:
-        assert landed.receipt.rows_in == 1
+    receipt = session_bench.elsewhere().land(text, contract).receipt
+    assert (receipt.rows_in, receipt.reasons) == (1, {})
 
 
 def test_threads_do_not_change_a_byte(session_bench, landing_header):

@@ -153,7 +153,8 @@ def test_codes_constants_optional_columns_and_expressions(bench, contract_of, la
             "lane_initial_code": {"column": "lane", "codes": {"R": "RED", "G": "GREEN"}},
             "is_irregular": {"column": "fraud", "codes": {"0": False, "1": True}, "optional": True},
             "label_at": {
-                "expression": 'case when "fraud" is not null then "registered"::date + interval ({days}) day end',
+                "expression": """case when "fraud" is not null
+                    then "registered"::date + interval ({days}) day end""",
                 "optional": True,
             },
             "value_basis_code": {"constant": "CIF"},
