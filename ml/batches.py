@@ -18,6 +18,7 @@ from ml.config import ModelConfig
 from ml.data import (
     NOVEL_LINE,
     TARGET_COLUMN,
+    existing_mart,
     features_path,
     labels_path,
     matrix_columns,
@@ -108,7 +109,7 @@ def _write_scored(
         f"""
         select {matrix_columns(bundle.features)}, {", ".join(_CARRIED)},
             coalesce(cast(declared_tax_usd as double), 0) as declared_tax_usd
-        from read_parquet({quote_literal(features_path(settings))})
+        from read_parquet({quote_literal(existing_mart(features_path(settings)))})
         where member_iso2 = $member and registered_date between $first and $last
         """,
         {"member": batch.member_iso2, "first": batch.window_from, "last": batch.window_to},
@@ -155,7 +156,7 @@ def _write_explained(
             limit {shortlist}
         )
         select {matrix_columns(bundle.features)}, {", ".join(_KEYS)}
-        from read_parquet({quote_literal(features_path(settings))}) as item
+        from read_parquet({quote_literal(existing_mart(features_path(settings)))}) as item
         inner join shortlist using ({", ".join(_KEYS)})
         """
     )
@@ -222,7 +223,7 @@ def _metrics(
             label.{TARGET_COLUMN[config.target]} as is_irregular,
             coalesce(cast(label.recovered_tax_usd as double), 0) as recovered_usd
         from read_parquet({quote_literal(scored)}) as scored
-        inner join read_parquet({quote_literal(labels_path(settings))}) as label using ({keys})
+        inner join read_parquet({quote_literal(existing_mart(labels_path(settings)))}) as label using ({keys})
         inner join read_parquet({quote_literal(features_path(settings))}) as item using ({keys})
         where label.{TARGET_COLUMN[config.target]} is not null
         order by {keys}

@@ -97,7 +97,7 @@ def feature_mart_columns(settings: Settings) -> list[str]:
     """
     import pyarrow.parquet as pq
 
-    return list(pq.read_schema(_existing(features_path(settings))).names)
+    return list(pq.read_schema(existing_mart(features_path(settings))).names)
 
 
 def read_labelled(
@@ -110,8 +110,8 @@ def read_labelled(
     """
     target = TARGET_COLUMN[config.target]
     source = f"""
-        from read_parquet({quote_literal(_existing(features_path(settings)))}) as item
-        inner join read_parquet({quote_literal(_existing(labels_path(settings)))}) as label
+        from read_parquet({quote_literal(existing_mart(features_path(settings)))}) as item
+        inner join read_parquet({quote_literal(existing_mart(labels_path(settings)))}) as label
             using (member_iso2, declaration_id, item_no)
         where label.{target} is not null and label.label_at is not null
             and ($member is null or item.member_iso2 = $member)
@@ -197,7 +197,12 @@ def _batches(result: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:
     yield from result.to_arrow_reader(_BATCH_ROWS)
 
 
-def _existing(path: Path) -> Path:
+def existing_mart(path: Path) -> Path:
+    """Return the path of a mart's file.
+
+    Raises:
+        TidewaiterError: It is not built yet.
+    """
     if not path.is_file():
         raise TidewaiterError(
             Problem("the mart is not built", where=str(path), next_step="tidewaiter transform")

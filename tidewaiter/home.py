@@ -53,7 +53,7 @@ class Home:
 
     @property
     def dbt_target(self) -> Path:
-        """dbt's compiled SQL, manifest, run results and docs site."""
+        """What dbt makes: compiled SQL, manifest, run results and docs site."""
         return self.root / "dbt"
 
     @property

@@ -49,9 +49,7 @@ class Settings(BaseModel):
     parallel_members: int = Field(
         default=2, ge=1, description="Members that a run works on at the same time."
     )
-    lock_timeout_s: float = Field(
-        default=900, ge=0, description="Seconds to wait for another run's lock."
-    )
+    lock_timeout_s: float = Field(default=900, ge=0, description="Seconds to wait for another run's lock.")
     publications_kept: int = Field(
         default=3, ge=1, description="Published sets kept for readers that still have one open."
     )

@@ -228,6 +228,13 @@ def test_windows_that_hold_nothing_are_refused(trained: Any, tmp_path: Path) -> 
         _score(trained, tmp_path, window_from=date(2030, 1, 1), window_to=date(2030, 1, 2))
 
 
+def test_a_missing_label_mart_is_named(trained: Any, fresh: Any, tmp_path: Path) -> None:
+    (fresh.paths.marts / "features" / "declaration_item_labels.parquet").unlink()
+    elsewhere = fresh.model_copy(update={"mlflow_tracking_uri": trained.settings.tracking_uri})
+    with pytest.raises(TidewaiterError, match=r"declaration_item_labels\.parquet: the mart is not built"):
+        score_member(elsewhere, "XA", trained.config, "f", stage_dir=tmp_path / "stage")
+
+
 def test_a_mart_without_the_models_features_names_them(trained: Any, fresh: Any, tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
@@ -235,4 +242,4 @@ def test_a_mart_without_the_models_features_names_them(trained: Any, fresh: Any,
     pq.write_table(pq.read_table(mart).drop_columns(["tax__rate_pct"]), mart)
     elsewhere = fresh.model_copy(update={"mlflow_tracking_uri": trained.settings.tracking_uri})
     with pytest.raises(TidewaiterError, match="the feature mart lacks tax__rate_pct"):
-        score_member(elsewhere, "XA", trained.config, "f", stage_dir=tmp_path)
+        score_member(elsewhere, "XA", trained.config, "f", stage_dir=tmp_path / "stage")
