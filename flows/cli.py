@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import config, members, models, runs, serving, steps
+from flows.commands import config, members, models, privacy, quarantine, runs, serving, steps
 from flows.commands.console import errors_for_people, set_up_logging
 from tidewaiter import __version__
 
@@ -21,6 +21,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(members.app, name="members")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 for command in (*runs.COMMANDS, *steps.COMMANDS, *serving.COMMANDS):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from flows.extract import Source, open_source
 from flows.manifest import item_counts
 from flows.progress import Step, step
 from tidewaiter.contracts import Contract, Extract, load_contract
@@ -13,7 +16,7 @@ from tidewaiter.errors import GateRefused, Problem, TidewaiterError
 from tidewaiter.landing import (
     Receipt,
     find_files,
-    land_file,
+    land_files,
     landed_receipts,
     missing_location,
     write_schema_files,
@@ -60,28 +63,31 @@ class _Tally:
 
 
 def ingest_member(settings: Settings, member: str) -> IngestReport:
-    """Land every file that the member's contract points at, unless it stands already.
+    """Fetch and land every file that the member's contract points at, unless it stands already.
 
-    Each file is landed or refused on its own: one bad file leaves the others of its member landed.
+    Each source is fetched and each file landed or refused on its own: one that fails leaves the
+    others of its member landed.
 
     Raises:
         GateRefused: A file was refused as a whole; carries the problems of all files.
-        TidewaiterError: A file could not be read; carries the problems of all files.
+        TidewaiterError: A source could not be fetched or a file not read; carries all problems.
     """
     contract = load_contract(settings.members_dir, member)
     write_schema_files(settings.paths)
+    sources, not_fetched = _fetch_all(settings, contract)
     files = [
         (extract, path) for extract in contract.extracts for path in find_files(extract, contract, settings)
     ]
     with step(f"{contract.member} land") as running:
         tally = _land_all(settings, contract, files, running)
         receipts = tuple(r for r in landed_receipts(settings.paths) if r.member_iso2 == contract.member)
+        _settle(sources, receipts)
         rows_in, _, quarantined = item_counts(receipts)
         running.note(
             f"{tally.landed_now} new of {len(files)} files, {rows_in} rows in, {quarantined} quarantined"
         )
-        if tally.problems:
-            raise (GateRefused if tally.refused else TidewaiterError)(tally.problems)
+        if problems := [*not_fetched, *tally.problems]:
+            raise (GateRefused if tally.refused else TidewaiterError)(problems)
     report = IngestReport(contract.member, receipts, tally.landed_now)
     return replace(report, note=_why_nothing(contract, settings)) if report.is_absent else report
 
@@ -98,6 +104,38 @@ def demo_members(settings: Settings) -> list[str]:
     return [*PROFILES, *(["KR"] if settings.korea_dir else [])]
 
 
+def _fetch_all(settings: Settings, contract: Contract) -> tuple[list[tuple[Extract, Source]], list[Problem]]:
+    """Bring in what is new at the remote sources; return them, and what could not be fetched."""
+    opened = [(extract, open_source(extract, contract, settings)) for extract in contract.extracts]
+    sources = [(extract, source) for extract, source in opened if source is not None]
+    problems: list[Problem] = []
+    if not sources:
+        return [], problems
+    with step(f"{contract.member} fetch") as running:
+        arrived = failed = 0
+        for done, (_, source) in enumerate(sources):
+            running.count(done, len(sources))
+            try:
+                arrived += len(source.fetch())
+            except TidewaiterError as error:
+                failed += 1
+                problems += error.problems
+        running.note(
+            f"{arrived} new files from {len(sources)} sources" + (f", {failed} failed" if failed else "")
+        )
+    return sources, problems
+
+
+def _settle(sources: Iterable[tuple[Extract, Source]], receipts: Iterable[Receipt]) -> None:
+    """Tell each source what of it stands on land: a watermark advances over that and nothing else."""
+    landed: dict[str, set[str]] = defaultdict(set)
+    for receipt in receipts:
+        if not receipt.refused:
+            landed[receipt.dataset].add(receipt.kept_sha256)
+    for extract, source in sources:
+        source.settle(landed[extract.dataset])
+
+
 def _land_all(
     settings: Settings, contract: Contract, files: list[tuple[Extract, Path]], running: Step
 ) -> _Tally:
@@ -107,8 +145,8 @@ def _land_all(
     for done, (extract, path) in enumerate(files):
         running.count(done, len(files))
         try:
-            receipt = land_file(path, extract, contract, settings, pseudonymiser)
-            tally.landed_now += receipt.landing_key not in before
+            receipts = land_files(path, extract, contract, settings, pseudonymiser)
+            tally.landed_now += sum(receipt.landing_key not in before for receipt in receipts)
         except TidewaiterError as error:
             tally.problems += error.problems
             tally.refused = tally.refused or isinstance(error, GateRefused)

@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,6 +94,43 @@ def current_publication(settings: Settings) -> dict[str, Any] | None:
     return found
 
 
+def publish_rewritten(
+    settings: Settings, rewrite: Callable[[Path, str, str, str], None]
+) -> Publication | None:
+    """Publish the current set with some files rewritten, and remove every other set.
+
+    For an erasure: what it takes out must be in no set, not even in one that a reader still has open.
+
+    Args:
+        settings: Resolved settings.
+        rewrite: Gets a copy of each Parquet file, its schema, table and member, and may replace it.
+
+    Returns:
+        The set that is current now, or None where nothing was published.
+    """
+    current = current_publication(settings)
+    if current is None:
+        return None
+    with home_locked(settings, "publish"), step("publish"):
+        _sweep(settings)
+        source = settings.paths.published.resolve()
+        staged = settings.paths.publications / f"{PARTIAL_PREFIX}{uuid.uuid4().hex}"
+        try:
+            staged.mkdir()
+            for member in current["members"]:
+                for schema, table in TABLES:
+                    _carry_over(source, staged, schema, table, member)
+                    path = _member_file(staged, schema, table, member)
+                    if path.exists():
+                        rewrite(path, schema, table, member)
+            publication = _finish_set(settings, staged, current["members"])
+        except BaseException:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise
+        _prune(settings, publication.folder, kept=1)
+    return publication
+
+
 def _write_set(settings: Settings, staged: Path, fresh: list[str], held: list[str]) -> Publication:
     staged.mkdir()
     with open_duckdb(settings) as connection:
@@ -102,12 +139,16 @@ def _write_set(settings: Settings, staged: Path, fresh: list[str], held: list[st
                 _copy_from_mart(connection, settings, staged, schema, table, member)
             for member in held:
                 _carry_over(settings.paths.published.resolve(), staged, schema, table, member)
+    carried = {member: "held" for member in held if any(staged.glob(f"*/*/member={member}/*.parquet"))}
+    return _finish_set(settings, staged, dict.fromkeys(fresh, "fresh") | carried)
+
+
+def _finish_set(settings: Settings, staged: Path, members: Mapping[str, str]) -> Publication:
+    """Make a set of the staged Parquet and make it the current one, unless it is that already."""
     files = {path.relative_to(staged).as_posix(): path for path in sorted(staged.rglob("*.parquet"))}
     # The dictionary tells readers what columns mean, so a changed text is a changed set.
     comments = read_comments(settings)
     digests = {name: fingerprint.of_file(path) for name, path in files.items()}
-    carried = {member: "held" for member in held if any(f"member={member}/" in name for name in files)}
-    members = dict.fromkeys(fresh, "fresh") | carried
     publication_id = fingerprint.of_json([digests, comments, members])[:16]
     folder = settings.paths.publications / publication_id
     current = current_publication(settings)
@@ -120,7 +161,7 @@ def _write_set(settings: Settings, staged: Path, fresh: list[str], held: list[st
         {
             "publication_id": publication_id,
             "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "members": members,
+            "members": dict(members),
             "rows": rows,
             "files": digests,
         },
@@ -231,7 +272,7 @@ def _swap(settings: Settings, staged: Path, folder: Path) -> None:
     _prune(settings, folder)
 
 
-def _prune(settings: Settings, current: Path) -> None:
+def _prune(settings: Settings, current: Path, kept: int | None = None) -> None:
     """Remove all but the newest sets. Open files of a removed set stay readable to who has them open."""
     folders = [
         path
@@ -239,7 +280,7 @@ def _prune(settings: Settings, current: Path) -> None:
         if path.is_dir() and path != current and not path.name.startswith(PARTIAL_PREFIX)
     ]
     newest_first = sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for path in newest_first[settings.publications_kept - 1 :]:
+    for path in newest_first[(kept or settings.publications_kept) - 1 :]:
         shutil.rmtree(path)
 
 

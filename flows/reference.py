@@ -103,7 +103,18 @@ def canonical_page() -> str:
 
 def contract_page() -> str:
     """Return what a contract may say, from the models that check it."""
-    from tidewaiter.contracts import Contract, CsvFormat, Extract, FieldMapping, Location
+    from tidewaiter.contracts import FORMATS, Archive, Contract, Extract, FieldMapping
+    from tidewaiter.contracts.formats import FixedWidthColumn
+    from tidewaiter.contracts.location import FolderLocation
+    from tidewaiter.contracts.remote import (
+        DatabaseLocation,
+        HttpDates,
+        HttpLocation,
+        S3Location,
+        SftpLocation,
+        Watermark,
+    )
+    from tidewaiter.contracts.strict import Credential
 
     lines = [
         _NOTICE,
@@ -116,8 +127,17 @@ def contract_page() -> str:
     for title, model in (
         ("The contract", Contract),
         ("`extracts[]`: one kind of file", Extract),
-        ("`location`: where the files are", Location),
-        ("`format`: how they read", CsvFormat),
+        ("`location`: a folder", FolderLocation),
+        ("`location` of kind `http`", HttpLocation),
+        ("`dates` of a URL with `{date}`", HttpDates),
+        ("`location` of kind `s3`", S3Location),
+        ("`location` of kind `sftp`", SftpLocation),
+        ("`location` of kind `database`", DatabaseLocation),
+        ("`watermark` of a database", Watermark),
+        ("A credential", Credential),
+        *((f"`format` of kind `{model.model_fields['kind'].default}`", model) for model in FORMATS),
+        ("`columns[]` of a fixed-width format", FixedWidthColumn),
+        ("`archive`: compressed files and archives", Archive),
         ("`fields`: how one canonical field is filled", FieldMapping),
     ):
         lines += ["", f"## {title}", "", _first_paragraph(model.__doc__), ""]
@@ -207,7 +227,11 @@ def _values(field: Any) -> str:
 
 
 def _schema_table(model: Any) -> list[str]:
-    meanings = _attributes(model.__doc__ or "")
+    meanings = {
+        name: text
+        for parent in reversed(model.__mro__)
+        for name, text in _attributes(parent.__doc__ or "").items()
+    }
     rows = []
     for name, field in model.model_fields.items():
         default = "required" if field.is_required() else _show_default(field)

@@ -27,6 +27,11 @@ class Home:
         return self.root / "raw"
 
     @property
+    def inbox(self) -> Path:
+        """What was fetched from remote sources, one folder per member, source and arrival."""
+        return self.root / "inbox"
+
+    @property
     def landing(self) -> Path:
         """Typed canonical Parquet, quarantine and receipts, one folder per extract."""
         return self.root / "landing"
@@ -90,6 +95,11 @@ class Home:
     def keys(self) -> Path:
         """Generated pseudonym keys (mode 600), where none comes from the environment."""
         return self.root / "keys"
+
+    @property
+    def erasures(self) -> Path:
+        """Lists of erased subjects as keyed tokens, and receipts of erasures; no identifier."""
+        return self.root / "erasures"
 
     def extract_folder(self, dataset: str, member_iso2: str, extract_id: str) -> Path:
         """Folder of one landed extract: `rows.parquet`, `quarantine.parquet`, `receipt.json`."""

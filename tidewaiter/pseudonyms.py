@@ -11,20 +11,18 @@ import hashlib
 import hmac
 import os
 import re
-import secrets
-import unicodedata
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from datetime import UTC, datetime
 
-from tidewaiter.errors import Problem, TidewaiterError, UsageProblem
+from tidewaiter.canonical import DATASETS, DatasetName, load_dataset
+from tidewaiter.erasures import ERASED, NOBODY, Erasures, load_erasures, normalise_identifier
 from tidewaiter.home import Home
+from tidewaiter.keys import load_key, remove_expired_keys
 
 KEY_VARIABLE = "TIDEWAITER_PSEUDONYM_KEY"
 KEY_FILE = "pseudonym.key"
 PSEUDONYM_HEX_DIGITS = 32  # 128 bits: collisions stay out of reach for 10^12 identifiers
 
-_MINIMUM_KEY_BYTES = 32
-_OTHERS_MAY = 0o077
 _CONTEXT = "tidewaiter pseudonyms v1"
 _ROLE_AND_TIME = re.compile(r"(_initial|_final)?_id$")
 
@@ -36,10 +34,11 @@ class Pseudonymiser:
         key_id: Short digest of a derived value. Tells two keys apart, reveals neither.
     """
 
-    __slots__ = ("__master", "key_id")
+    __slots__ = ("__erasures", "__master", "key_id")
 
-    def __init__(self, master_key: bytes) -> None:
+    def __init__(self, master_key: bytes, erasures: Erasures = NOBODY) -> None:
         self.__master = master_key
+        self.__erasures = erasures
         self.key_id = _derive(master_key, "key id").hex()[:12]
 
     def __repr__(self) -> str:
@@ -53,13 +52,47 @@ class Pseudonymiser:
     ) -> list[str | None]:
         """Return one pseudonym per identifier, in order; None for None and for what is only blanks.
 
+        An erased subject has no pseudonym but `ERASED`, which landing drops with its row.
+
         Args:
             member_iso2: Issuer of the identifiers. The same text from another member is another person.
             purpose: Kind of party, from `purpose_of`.
             identifiers: Best given once each: the cost is per element.
         """
         key = _derive(self.__master, f"member={member_iso2}", f"purpose={purpose}")
-        return [_pseudonym(key, identifier) for identifier in identifiers]
+        if not self.__erasures.names(member_iso2, purpose):
+            return [_pseudonym(key, identifier) for identifier in identifiers]
+        return [
+            ERASED
+            if identifier is not None and self.__erasures.holds(member_iso2, purpose, identifier)
+            else _pseudonym(key, identifier)
+            for identifier in identifiers
+        ]
+
+    def before_erasures(self) -> Pseudonymiser:
+        """Return the same key without the list, for finding what an erased subject has on land."""
+        return Pseudonymiser(self.__master)
+
+    def knows_erased(self, member_iso2: str) -> bool:
+        """Whether any subject of the member was erased."""
+        return bool(self.__erasures.digest(member_iso2))
+
+    def identity(self, member_iso2: str) -> str:
+        """Return what decides the member's pseudonyms: the key's id, and the list of erased subjects."""
+        erased = self.__erasures.digest(member_iso2)
+        return f"{self.key_id}-{erased}" if erased else self.key_id
+
+
+def party_fields(dataset: DatasetName) -> dict[str, str]:
+    """Return the pseudonymised fields of a dataset with their kind of party."""
+    return {
+        field.name: purpose_of(field.name) for field in load_dataset(dataset).fields if field.is_pseudonymised
+    }
+
+
+def parties() -> list[str]:
+    """Return every kind of party that a canonical field names, sorted."""
+    return sorted({party for dataset in DATASETS for party in party_fields(dataset).values()})
 
 
 def purpose_of(field_name: str) -> str:
@@ -70,9 +103,9 @@ def purpose_of(field_name: str) -> str:
     return _ROLE_AND_TIME.sub("", field_name)
 
 
-def normalise_identifier(identifier: str) -> str:
-    """Return the identifier as it is hashed: NFKC, upper case, without outer white space."""
-    return unicodedata.normalize("NFKC", identifier).upper().strip()
+def key_is_given(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether the key comes from the environment and is not ours to change."""
+    return bool((os.environ if environment is None else environment).get(KEY_VARIABLE))
 
 
 def load_pseudonymiser(home: Home, environment: Mapping[str, str] | None = None) -> Pseudonymiser:
@@ -84,67 +117,13 @@ def load_pseudonymiser(home: Home, environment: Mapping[str, str] | None = None)
 
     Raises:
         UsageProblem: The key is too short or not hexadecimal.
-        TidewaiterError: The key file can be read by others, or cannot be written.
+        TidewaiterError: The key file can be read by others, or cannot be written; the key of the
+            erasure lists is gone.
     """
     environment = os.environ if environment is None else environment
-    if given := environment.get(KEY_VARIABLE):
-        return Pseudonymiser(_parse_key(given, where=KEY_VARIABLE))
-    path = home.keys / KEY_FILE
-    if not path.exists():
-        _generate_key_file(path)
-    if path.stat().st_mode & _OTHERS_MAY:
-        raise TidewaiterError(
-            Problem(
-                "the pseudonym key can be read by others",
-                where=str(path),
-                expected="mode 600",
-                next_step=f"chmod 600 {path}",
-            )
-        )
-    return Pseudonymiser(_parse_key(path.read_text(encoding="ascii", errors="replace"), where=str(path)))
-
-
-def _generate_key_file(path: Path) -> None:
-    """Create the key file in one step: of two racing processes one wins, and both read its key."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as handle:
-            handle.write(secrets.token_hex(_MINIMUM_KEY_BYTES) + "\n")
-            handle.flush()
-            os.fsync(handle.fileno())
-        # A link fails where the name is taken and never shows a half-written file.
-        path.hardlink_to(draft)
-    except FileExistsError:
-        pass  # another process was first; its key is the key
-    except OSError as error:
-        raise TidewaiterError(
-            Problem(
-                f"the pseudonym key cannot be written: {error.strerror}",
-                where=str(path),
-                next_step=f"set {KEY_VARIABLE}, or put TIDEWAITER_HOME on a disk that can hold it",
-            )
-        ) from None
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _parse_key(text: str, where: str) -> bytes:
-    try:
-        key = bytes.fromhex(text.strip())
-    except ValueError:
-        key = b""
-    if len(key) < _MINIMUM_KEY_BYTES:
-        raise UsageProblem(
-            Problem(
-                "the pseudonym key is not usable",  # its value is a secret and stays out of the message
-                where=where,
-                expected=f"at least {_MINIMUM_KEY_BYTES} bytes as hexadecimal digits",
-                next_step="python3 -c 'import secrets; print(secrets.token_hex(32))' makes one",
-            )
-        )
-    return key
+    remove_expired_keys(home, datetime.now(UTC).replace(tzinfo=None))
+    key = load_key(home, KEY_FILE, KEY_VARIABLE, environment)
+    return Pseudonymiser(key, load_erasures(home, environment))
 
 
 def _derive(key: bytes, *context: str) -> bytes:

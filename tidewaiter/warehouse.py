@@ -46,7 +46,9 @@ def open_duckdb(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def quote_literal(text: str | Path) -> str:
     """Return `text` as a SQL string literal. For paths and names that come from files."""
-    return "'" + str(text).replace("'", "''") + "'"
+    literal = "'" + str(text).replace("'", "''") + "'"
+    # NUL ends a statement for DuckDB's parser.
+    return literal if "\0" not in literal else "(" + literal.replace("\0", "' || chr(0) || '") + ")"
 
 
 def quote_identifier(name: str) -> str:

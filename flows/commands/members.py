@@ -1,12 +1,19 @@
-"""`tidewaiter members`: which members there are and what each contract maps."""
+"""`tidewaiter members`: which members there are, what each contract maps, and making a contract."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from flows.commands.console import JsonFlag, MemberArgument, print_json, print_rows
+from tidewaiter.errors import ExitCode
+
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(help="Canonical dataset, where the file's name does not say which entry of the contract."),
+]
 
 app = typer.Typer(help="Members and their contracts.", no_args_is_help=True)
 
@@ -46,6 +53,7 @@ def show_command(member: MemberArgument, as_json: JsonFlag = False) -> None:
     from flows.manifest import read_manifest
     from tidewaiter.canonical import load_dataset
     from tidewaiter.contracts import load_contract
+    from tidewaiter.contracts.capabilities import unsupported
     from tidewaiter.settings import load_settings
 
     settings = load_settings()
@@ -78,13 +86,144 @@ def show_command(member: MemberArgument, as_json: JsonFlag = False) -> None:
         for row in read_manifest(settings)
         if row.member_iso2 == contract.member
     ]
+    lacking = [
+        {
+            "not_supported": lack.capability.name,
+            "kind": lack.capability.kind,
+            "needs": lack.in_words,
+            "source": lack.capability.source,
+        }
+        for lack in unsupported(contract)
+    ]
     if as_json:
-        print_json({"contract": contract.model_dump(mode="json"), "fields": fields, "extracts": extracts})
+        found = {"contract": contract.model_dump(mode="json"), "fields": fields, "extracts": extracts}
+        print_json(found | {"not_supported": lacking})
         return
     title = f"{contract.member} {contract.name} (owner: {contract.owner}; times in {contract.time_zone})"
     print_rows(fields, as_json=False, title=title)
     typer.echo()
     print_rows(extracts, as_json=False, title="Landed extracts")
+    typer.echo()
+    print_rows(lacking, as_json=False, title="Not supported downstream")
+
+
+@app.command("init")
+def init_command(
+    member: MemberArgument,
+    samples: Annotated[
+        list[Path], typer.Argument(help="Files as the member sends them.", show_default=False)
+    ],
+    name: Annotated[str, typer.Option(help="Name of the administration.")] = "",
+    time_zone: Annotated[
+        str | None, typer.Option(help="IANA name of the zone of the source's times.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write; members/<code>/contract.yaml if left out.", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a contract that is there.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Propose a contract from samples: every guess is marked, every field nobody could guess is listed."""
+    from flows.proposing import write_proposal
+    from tidewaiter.settings import load_settings
+
+    written = write_proposal(
+        load_settings(), member, samples, name=name, time_zone=time_zone, out=out, force=force
+    )
+    if as_json:
+        print_json(written.as_json)
+        return
+    print_rows(written.rows, as_json=False, title=f"Wrote {written.path}")
+    for line in written.next_steps:
+        typer.echo(line)
+
+
+@app.command("check")
+def check_command(
+    member: MemberArgument,
+    sample: Annotated[Path, typer.Argument(help="A file as the member sends it.", show_default=False)],
+    rows: Annotated[int, typer.Option(min=0, help="Mapped rows to show.")] = 5,
+    dataset: DatasetOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what the contract makes of a file, without landing it; exit code 3 where it would be refused."""
+    from flows.trying import open_sample
+    from tidewaiter.landing.trial import try_landing
+
+    tried = open_sample(member, sample, dataset)
+    trial = try_landing(sample, tried.extract, tried.contract, tried.settings, rows=rows)
+    findings = [vars(finding) | {"columns": ", ".join(finding.columns)} for finding in trial.findings]
+    if as_json:
+        summary = {
+            name: getattr(trial, name)
+            for name in ("file", "dataset", "rows_in", "rows_sound", "share_landed", "is_refused", "limit")
+        }
+        print_json(summary | {"problems": findings, "rows": list(trial.rows)})
+    else:
+        _print_mapped(trial.rows)
+        typer.echo()
+        print_rows(findings, as_json=False, title="Problems")
+        typer.echo(f"\n{trial.rows_sound:,} of {trial.rows_in:,} rows are sound; {_verdict(trial)}")
+    if trial.is_refused:
+        raise typer.Exit(int(ExitCode.GATE_REFUSED))
+
+
+@app.command("diff")
+def diff_command(
+    member: MemberArgument,
+    file: Annotated[Path, typer.Argument(help="A new file of the member.", show_default=False)],
+    dataset: DatasetOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare a file's columns with the contract; exit code 3 where one is missing or no longer fits."""
+    from flows.trying import open_sample
+    from tidewaiter.landing.trial import compare_file
+
+    tried = open_sample(member, file, dataset)
+    drift, retyped = compare_file(file, tried.extract, tried.contract, tried.settings)
+    rows = [
+        {
+            "change": "missing, optional" if column.is_optional else "missing",
+            "column": " or ".join(column.columns),
+            "fields": ", ".join(column.fields),
+            "note": f"now {' or '.join(map(repr, column.may_be))}?" if column.may_be else "",
+        }
+        for column in drift.missing
+    ]
+    rows += [
+        {
+            "change": "retyped",
+            "column": ", ".join(finding.columns),
+            "fields": finding.field or "",
+            "note": f"{finding.share:.0%} of the rows: {finding.kind}"
+            + (f", such as '{finding.example}' on line {finding.line}" if finding.example else ""),
+        }
+        for finding in retyped
+    ]
+    rows += [{"change": "not used", "column": name, "fields": "", "note": ""} for name in drift.added]
+    print_rows(rows, as_json=as_json, title="" if as_json else f"{file.name} against the contract")
+    if drift.stops or retyped:
+        raise typer.Exit(int(ExitCode.GATE_REFUSED))
+
+
+def _print_mapped(rows: tuple[dict[str, Any], ...]) -> None:
+    """Print rows with a line for each field: there are more fields than fit side by side."""
+    if not rows:
+        typer.echo("no row could be mapped")
+        return
+    fields = [name for name in rows[0] if name != "source_line"]
+    print_rows(
+        [{"field": name} | {f"line {row['source_line']}": row[name] for row in rows} for name in fields],
+        as_json=False,
+        title="First mapped rows",
+    )
+
+
+def _verdict(trial: Any) -> str:
+    if trial.is_refused:
+        return f"the extract would be refused: at most {trial.limit:.1%} may have a fault."
+    return f"{trial.share_landed:.1%} would land."
 
 
 def _source_of(mapping: Any, default: object) -> str:

@@ -17,6 +17,8 @@ import pytest
 import yaml
 
 from tidewaiter.canonical import load_dataset
+from tidewaiter.home import Home
+from tidewaiter.landing import write_schema_files
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 SEEDED_ITEMS = Path(__file__).with_name("seeded_items.sql")
@@ -38,6 +40,7 @@ class Warehouse:
 
     def land(self, connection: duckdb.DuckDBPyConnection, items: str, extra_rates: str = "") -> None:
         """Write the rows of two queries as landed Parquet, and the manifest of their extracts."""
+        write_schema_files(Home(self.home))
         self._write_landed(connection, "declaration_items", items)
         rates = RATES + (f" union all {extra_rates}" if extra_rates else "")
         numbered = "row_number() over (order by member_iso2, valid_from_date) as source_line"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -17,9 +17,16 @@ from tidewaiter import fingerprint
 
 Type = Literal["text", "integer", "decimal", "boolean", "date", "timestamp"]
 Sensitivity = Literal["key", "public", "commercial", "party", "officer", "outcome"]
-DatasetName = Literal["declaration_items", "exchange_rates"]
+DatasetName = Literal[
+    "declaration_items",
+    "exchange_rates",
+    "declaration_events",
+    "inspector_roster",
+    "tariff_rates",
+    "aggregate_flows",
+]
 
-DATASETS: tuple[DatasetName, ...] = ("declaration_items", "exchange_rates")
+DATASETS: tuple[DatasetName, ...] = get_args(DatasetName)
 
 # DECIMAL(18,4) is the widest that DuckDB and Parquet keep in 64 bits: exact to a hundredth of a
 # cent and a tenth of a gram, up to 10^14 units.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from tidewaiter import fingerprint
 from tidewaiter.contracts.model import Contract
+from tidewaiter.contracts.strict import Strict
 from tidewaiter.errors import Problem, UsageProblem, closest
 
 CONTRACT_FILE = "contract.yaml"
@@ -89,14 +91,12 @@ def _suggestion(detail: Any) -> str:
     if detail["type"] != "extra_forbidden":
         return ""
     name = str(detail["loc"][-1])
-    known = {field for model in (Contract, *_NESTED) for field in model.model_fields}
+    known = {field for model in _models(Strict) for field in model.model_fields}
     return f": '{name}'{closest(name, known)}"
 
 
-def _nested_models() -> tuple[type, ...]:
-    from tidewaiter.contracts.model import CsvFormat, Extract, FieldMapping, Location
-
-    return (CsvFormat, Extract, FieldMapping, Location)
-
-
-_NESTED: tuple[Any, ...] = _nested_models()
+def _models(base: type[Strict]) -> Iterator[type[Strict]]:
+    """Every model that a contract is made of."""
+    for model in base.__subclasses__():
+        yield model
+        yield from _models(model)

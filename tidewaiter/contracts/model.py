@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tidewaiter.canonical import DatasetName, load_dataset
 from tidewaiter.canonical import Field as CanonicalField
+from tidewaiter.contracts.formats import Archive, CsvFormat, Format
+from tidewaiter.contracts.location import FolderLocation, Location
+from tidewaiter.contracts.remote import S3Location, SftpLocation
+from tidewaiter.contracts.strict import Strict, inside
 from tidewaiter.errors import closest
 
 _PARAMETER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
@@ -26,65 +29,11 @@ def fill_parameters(expression: str, parameters: Mapping[str, int | float]) -> s
     return _PARAMETER.sub(lambda found: repr(parameters[found[1]]), expression)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _inside(path: str) -> str:
-    """Return a relative path that stays below its folder, or raise: contracts are passed around."""
-    parts = PurePosixPath(path)
-    if not path or parts.is_absolute() or ".." in parts.parts:
-        raise ValueError(f"'{path}' must be a relative path without '..'")
-    return path
-
-
-class Location(_Strict):
-    """Where the bytes are: exactly one of the three.
-
-    Attributes:
-        env: Name of an environment variable that holds a folder. Unset means nothing to land.
-        home: Folder relative to `TIDEWAITER_HOME`.
-        member: Folder relative to the member's own folder.
-    """
-
-    env: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]*$")
-    home: str | None = None
-    member: str | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(value is not None for value in (self.env, self.home, self.member)) != 1:
-            raise ValueError("give exactly one of env, home, member")
-        return self
-
-    @field_validator("home", "member")
-    @classmethod
-    def _stays_inside(cls, value: str | None) -> str | None:
-        return value if value is None else _inside(value)
-
-
-class CsvFormat(_Strict):
-    """A delimited text file with a header line."""
-
-    kind: Literal["csv"] = "csv"
-    delimiter: str = Field(default=",", min_length=1, max_length=4)
-    quote: str = Field(default='"', max_length=1)
-    encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
-    decimal_mark: Literal[".", ","] = "."
-    thousands_mark: Literal[".", ",", " ", "'"] | None = None
-
-    @model_validator(mode="after")
-    def _marks_differ(self) -> Self:
-        if self.decimal_mark == self.thousands_mark:
-            raise ValueError("decimal_mark and thousands_mark must differ")
-        return self
-
-
-class FieldMapping(_Strict):
+class FieldMapping(Strict):
     """How one canonical field is filled: exactly one of column, constant, expression.
 
     Attributes:
-        column: Name of the source column.
+        column: Name of the source column, or several that it may have: the one that the file has is used.
         constant: The same value on every row.
         expression: DuckDB SQL over source columns (quoted names, all text) that yields text or the
             canonical type. `{name}` is replaced by the contract's parameter of that name.
@@ -93,7 +42,7 @@ class FieldMapping(_Strict):
         optional: The source column may be missing from a file; the field is then null.
     """
 
-    column: str | None = None
+    column: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     constant: str | int | float | bool | None = None
     expression: str | None = None
     formats: tuple[str, ...] = ()
@@ -106,13 +55,21 @@ class FieldMapping(_Strict):
             raise ValueError("give exactly one of column, constant, expression")
         return self
 
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Names that the source column may have, the usual one first; none without a column."""
+        return (self.column,) if isinstance(self.column, str) else self.column or ()
 
-class Extract(_Strict):
+
+class Extract(Strict):
     """One kind of file that the member sends.
 
     Attributes:
         dataset: Canonical table that the rows land in.
-        files: Glob patterns within the location; every matching file is one extract.
+        files: Glob patterns within the location; every matching file is one extract. A web server or a
+            database needs none: what it sends is one file each.
+        format: How they read; CSV by default.
+        archive: Limits of compressed files, and which files of an archive belong here.
         null_values: Spellings of "no value", compared after trimming.
         refuse_above_quarantined_share: Share of quarantined rows above which the whole extract is
             refused and only the evidence kept.
@@ -121,16 +78,26 @@ class Extract(_Strict):
 
     dataset: DatasetName
     location: Location
-    files: tuple[str, ...] = Field(min_length=1)
-    format: CsvFormat = CsvFormat()
+    files: tuple[str, ...] = ()
+    format: Format = CsvFormat()
+    archive: Archive = Archive()
     null_values: tuple[str, ...] = ("",)
     refuse_above_quarantined_share: float = Field(default=0.05, ge=0, le=1)
     fields: dict[str, FieldMapping]
 
     @field_validator("files")
     @classmethod
-    def _patterns_stay_inside(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_inside(pattern) for pattern in value)
+    def _patterns_stayinside(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(inside(pattern) for pattern in value)
+
+    @model_validator(mode="after")
+    def _files_are_named(self) -> Self:
+        has_folder = isinstance(self.location, FolderLocation | S3Location | SftpLocation)
+        if has_folder and not self.files:
+            raise ValueError("files: give at least one pattern")
+        if self.files and not has_folder:
+            raise ValueError(f"files: a location of kind {self.location.kind} takes none")
+        return self
 
     @model_validator(mode="after")
     def _fields_are_canonical(self) -> Self:
@@ -168,7 +135,7 @@ def _mapping_problems(field: CanonicalField, mapping: FieldMapping) -> list[str]
     return problems
 
 
-class Contract(_Strict):
+class Contract(Strict):
     """Everything Tidewaiter knows about one member.
 
     Attributes:
@@ -183,7 +150,7 @@ class Contract(_Strict):
     owner: str
     source: str
     time_zone: str = "UTC"
-    parameters: dict[str, int | float] = {}
+    parameters: dict[str, int | float] = Field(default_factory=dict)
     extracts: tuple[Extract, ...] = Field(min_length=1)
 
     @field_validator("time_zone")

@@ -5,7 +5,8 @@ receipt proves it by count and by line. Here belongs what turns source text into
 what a column must look like belongs to the canonical model, where it comes from to the contract.
 """
 
-from tidewaiter.landing.find import find_files, missing_location
+from tidewaiter.landing.arrivals import land_files
+from tidewaiter.landing.find import arrived_files, find_files, inbox_folder, missing_location
 from tidewaiter.landing.land import land_file
 from tidewaiter.landing.raw import StoredRaw, store_raw
 from tidewaiter.landing.receipts import ExtractRefused, Receipt, landed_receipts
@@ -15,8 +16,11 @@ __all__ = [
     "ExtractRefused",
     "Receipt",
     "StoredRaw",
+    "arrived_files",
     "find_files",
+    "inbox_folder",
     "land_file",
+    "land_files",
     "landed_receipts",
     "missing_location",
     "store_raw",

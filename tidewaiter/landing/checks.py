@@ -46,7 +46,8 @@ def row_checks(mapping: Mapping) -> list[Check]:
 def is_faulty_sql(checks: list[Check]) -> str:
     """Return SQL that is true where any check finds a fault."""
     # A comparison with null is no fault: what must not be null has a check of its own.
-    return " or ".join(f"coalesce({check.condition}, false)" for check in checks) or "false"
+    found = " or ".join(f"({check.condition})" for check in checks) or "false"
+    return f"coalesce({found}, false)"
 
 
 def problems_sql(checks: list[Check]) -> str:
@@ -76,7 +77,7 @@ def value_checks(field: Field, value: str, shown: str) -> list[Check]:
         (field.maximum, ">", "above the maximum"),
     ):
         if bound is not None:
-            limit = f"cast({quote_literal(str(bound))} as {_bound_type(field)})"
+            limit = f"cast({quote_literal(str(bound))} as {_bound_type(field, bound)})"
             checks.append(_check(field, f"{value} {operator} {limit}", shown, f"{words} {_in_words(bound)}"))
     if field.pattern is not None:
         condition = f"not regexp_full_match({value}, {quote_literal(field.pattern)})"
@@ -99,15 +100,29 @@ def _field_checks(one: MappedField) -> Iterator[Check]:
     if not field.nullable:
         kind = f"{field.name}: required, and empty"
         tried = f"{one.tried} is not null and " if one.expression else ""
-        yield Check(f"{tried}{one.given} is null", kind, quote_literal(kind))
+        yield Check(_where_null(field, f"{tried}{one.given} is null"), kind, quote_literal(kind))
     if one.mapping.codes is not None:
         condition = f"{one.given} is not null and {one.coded} is null"
         yield _check(field, condition, shown, "not in the contract's code map")
     if field.type != "text":
-        condition = f"{one.coded} is not null and {value} is null"
+        condition = _where_null(field, f"{one.coded} is not null")
         words = parse.type_in_words(field, one.mapping.formats)
         yield _check(field, condition, shown, f"not {words}")
-    yield from value_checks(field, value, shown)
+    if not _codes_are_listed(one):
+        yield from value_checks(field, value, shown)
+
+
+def _codes_are_listed(one: MappedField) -> bool:
+    """Whether the code map gives nothing but values of the field's own list."""
+    listed, codes = one.field.code_list, one.mapping.codes
+    return listed is not None and codes is not None and set(codes.values()) <= set(listed)
+
+
+def _where_null(field: Field, condition: str) -> str:
+    """Return a condition that can only hold where the value is null, such that only there it is computed."""
+    if field.type == "text":
+        return condition
+    return f"case when {quote_identifier(field.name)} is null then {condition} else false end"
 
 
 def _rule_checks(dataset: Dataset) -> Iterator[Check]:
@@ -121,9 +136,10 @@ def _check(field: Field, condition: str, shown: str, words: str) -> Check:
     return Check(condition, f"{field.name}: {words}", message)
 
 
-def _bound_type(field: Field) -> str:
+def _bound_type(field: Field, bound: float | str) -> str:
     # A bound may be finer than the field's own scale: 0.000001 would become zero.
-    return "DOUBLE" if field.type in ("integer", "decimal") else field.duckdb_type
+    is_coarse = isinstance(bound, str) or round(bound, 0 if field.type == "integer" else 4) == bound
+    return field.duckdb_type if is_coarse else "DOUBLE"
 
 
 def _in_words(bound: float | str) -> str:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tidewaiter.contracts import Contract, Extract, Location
+from tidewaiter.contracts import Contract, Extract, FolderLocation, source_name
 from tidewaiter.errors import Problem, UsageProblem
+from tidewaiter.files import PARTIAL_PREFIX
 from tidewaiter.settings import ENVIRONMENT_PREFIX, Settings
 
 
 def find_files(extract: Extract, contract: Contract, settings: Settings) -> list[Path]:
-    """Return the files that match the extract's patterns, sorted by name.
+    """Return the files that are there to be landed.
+
+    Of a folder they are those that match, sorted by name; of a remote source those that have arrived,
+    in the order in which they came.
 
     An environment variable that is unset and a folder that does not exist yet give an empty list:
     that member has nothing to land here (see `missing_location`). Hidden files are uploads in
@@ -20,6 +24,8 @@ def find_files(extract: Extract, contract: Contract, settings: Settings) -> list
     Raises:
         UsageProblem: The environment variable names something that is not a folder.
     """
+    if not isinstance(extract.location, FolderLocation):
+        return arrived_files(inbox_folder(extract, contract, settings))
     folder = _folder(extract.location, contract, settings)
     if folder is None or not folder.is_dir():
         if folder is not None and extract.location.env:
@@ -39,6 +45,10 @@ def find_files(extract: Extract, contract: Contract, settings: Settings) -> list
 
 def missing_location(extract: Extract, contract: Contract, settings: Settings) -> str | None:
     """Return why there can be no files, in words for a person, or None where the folder is there."""
+    if not isinstance(extract.location, FolderLocation):
+        if find_files(extract, contract, settings):
+            return None
+        return f"nothing has come from {extract.location.describe()} yet"
     folder = _folder(extract.location, contract, settings)
     if folder is None:
         return f"{contract.member} is not available here: set {extract.location.env} to its folder"
@@ -47,11 +57,36 @@ def missing_location(extract: Extract, contract: Contract, settings: Settings) -
     return None
 
 
-def _folder(location: Location, contract: Contract, settings: Settings) -> Path | None:
+def inbox_folder(extract: Extract, contract: Contract, settings: Settings) -> Path:
+    """Return the folder in which the arrivals of a remote extract are kept.
+
+    Raises:
+        TypeError: The extract lies in a folder, where nothing is fetched.
+    """
+    if isinstance(extract.location, FolderLocation):
+        raise TypeError("a folder has no inbox")
+    return settings.paths.inbox / contract.member / source_name(extract.location, extract.files)
+
+
+def arrived_files(inbox: Path) -> list[Path]:
+    """Return the files of an inbox in the order in which they came.
+
+    Each lies in a folder of its own, `<number of arrival>-<first digits of its SHA-256>`.
+    """
+    return sorted(
+        path
+        for path in inbox.glob("[0-9]*-*/*")
+        if path.is_file() and not path.name.startswith(PARTIAL_PREFIX)
+    )
+
+
+def _folder(location: FolderLocation, contract: Contract, settings: Settings) -> Path | None:
     if location.env is not None:
         return _folder_from_environment(location.env, settings)
     if location.home is not None:
         return settings.home / location.home
+    if location.path is not None:
+        return location.path
     return settings.members_dir / contract.member.lower() / (location.member or ".")
 
 

@@ -7,16 +7,22 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from tidewaiter import files, fingerprint
 from tidewaiter.canonical import load_dataset
-from tidewaiter.contracts import Contract, Extract
+from tidewaiter.contracts import Contract, CsvFormat, Extract
+from tidewaiter.erasures import ERASED
 from tidewaiter.errors import Problem, TidewaiterError
+from tidewaiter.landing.archives import packing_of
+from tidewaiter.landing.erase import drop_rows, rows_scrubbed, scrub_raw
+from tidewaiter.landing.formats import open_format
 from tidewaiter.landing.mapping import build_mapping
+from tidewaiter.landing.pieces import CutsUncertain
 from tidewaiter.landing.raw import StoredRaw, store_raw
-from tidewaiter.landing.read import FileReader
+from tidewaiter.landing.read import CsvRecords
 from tidewaiter.landing.receipts import (
     QUARANTINE_FILE,
     RECEIPT_FILE,
@@ -25,8 +31,10 @@ from tidewaiter.landing.receipts import (
     extract_fingerprint,
     landing_key,
 )
+from tidewaiter.landing.source import wanted_columns
+from tidewaiter.landing.staged import StagedRecords
 from tidewaiter.landing.text import prepare_text
-from tidewaiter.landing.write import Outcome, write_extract
+from tidewaiter.landing.write import ExtractWriter, Outcome
 from tidewaiter.pseudonyms import Pseudonymiser
 from tidewaiter.settings import Settings
 from tidewaiter.warehouse import open_duckdb
@@ -35,60 +43,101 @@ _log = logging.getLogger(__name__)
 
 
 def land_file(
-    path: Path, extract: Extract, contract: Contract, settings: Settings, pseudonymiser: Pseudonymiser
+    path: Path,
+    extract: Extract,
+    contract: Contract,
+    settings: Settings,
+    pseudonymiser: Pseudonymiser,
+    *,
+    sha256: str | None = None,
 ) -> Receipt:
     """Land one file: keep its bytes, map its rows, set aside what cannot be mapped.
 
     Doing it again changes nothing: the same bytes under the same contract, canonical model and key
-    are landed once. A kill leaves what was there before, and the next call finishes the work.
+    are landed once. A kill leaves what was there before, and the next call finishes the work. Rows of
+    an erased subject are left out, here and in the bytes kept.
+
+    Args:
+        path: The file; it is only read.
+        extract: How it is read, an entry of the contract.
+        contract: The member's contract.
+        settings: Where the home is.
+        pseudonymiser: Holds the key.
+        sha256: Digest of the bytes as they arrived, where `path` is the copy kept of them.
 
     Raises:
         ExtractRefused: The share of faulty rows is above the contract's limit. Every row is then in
             quarantine, none is landed, and the receipt says so.
         TidewaiterError: The file does not fit the contract as a whole.
     """
-    sha256 = fingerprint.of_file(path)
-    contract_digest = extract_fingerprint(contract, extract)
-    key = landing_key(sha256, contract_digest, extract.dataset, pseudonymiser.key_id)
-    with _only_one_at_a_time(contract.member, sha256, settings):
+    if (packing := packing_of(path, extract.format)) is not None:
+        raise TidewaiterError(
+            Problem(f"a {packing} file is landed file by file", where=path.name, next_step="use land_files")
+        )
+    sha256 = sha256 or fingerprint.of_file(path)
+    with one_landing_at_a_time(contract.member, sha256, settings):
         raw = store_raw(path, contract.member, sha256, settings.paths)
-        folder = settings.paths.extract_folder(extract.dataset, contract.member, raw.extract_id)
-        receipt = _landed_already(folder, key)
-        if receipt is None:
-            with files.folder_replaced_atomically(folder) as partial:
-                outcome = _land(raw, extract, contract, settings, pseudonymiser, partial)
-                receipt = Receipt(
-                    member_iso2=contract.member,
-                    dataset=extract.dataset,
-                    extract_id=raw.extract_id,
-                    source_file=raw.file_name,
-                    source_sha256=sha256,
-                    source_bytes=raw.size_bytes,
-                    received_at=raw.received_at,
-                    landing_key=key,
-                    contract_fingerprint=contract_digest,
-                    canonical_fingerprint=load_dataset(extract.dataset).fingerprint,
-                    key_id=pseudonymiser.key_id,
-                    **vars(outcome),
-                )
-                files.write_json_atomically(partial / RECEIPT_FILE, receipt.model_dump(mode="json"))
-            _log.info(
-                "landed %s of %s rows of %s/%s",
-                receipt.rows_landed,
-                receipt.rows_in,
-                contract.member,
-                path.name,
+        return land_stored(raw, extract, contract, settings, pseudonymiser)
+
+
+def land_stored(
+    raw: StoredRaw, extract: Extract, contract: Contract, settings: Settings, pseudonymiser: Pseudonymiser
+) -> Receipt:
+    """Land bytes that are kept; see `land_file`. The caller sees to it that nobody else lands them."""
+    receipt = landed_receipt(raw.sha256, extract, contract, settings, pseudonymiser)
+    folder = settings.paths.extract_folder(extract.dataset, contract.member, raw.extract_id)
+    if receipt is None:
+        with files.folder_replaced_atomically(folder) as partial:
+            outcome = dict(vars(_land(raw, extract, contract, settings, pseudonymiser, partial)))
+            if pseudonymiser.knows_erased(contract.member):
+                outcome |= _leave_out_erased(raw, extract, settings, partial)
+            receipt = Receipt(
+                member_iso2=contract.member,
+                dataset=extract.dataset,
+                extract_id=raw.extract_id,
+                source_file=raw.file_name,
+                source_sha256=raw.sha256,
+                source_bytes=raw.size_bytes,
+                received_at=raw.received_at,
+                landing_key=_key(raw.sha256, extract, contract, pseudonymiser),
+                contract_fingerprint=extract_fingerprint(contract, extract),
+                canonical_fingerprint=load_dataset(extract.dataset).fingerprint,
+                key_id=pseudonymiser.key_id,
+                archive_sha256=raw.archive_sha256,
+                rows_erased=outcome.pop("rows_erased", 0) + rows_scrubbed(raw.folder),
+                **outcome,
             )
+            files.write_json_atomically(partial / RECEIPT_FILE, receipt.model_dump(mode="json"))
+        _log.info(
+            "landed %s of %s rows of %s/%s",
+            receipt.rows_landed,
+            receipt.rows_in,
+            contract.member,
+            raw.file_name,
+        )
     if receipt.refused:
         raise _refusal(receipt, extract, folder)
     return receipt
 
 
-def _landed_already(folder: Path, key: str) -> Receipt | None:
+def landed_receipt(
+    sha256: str, extract: Extract, contract: Contract, settings: Settings, pseudonymiser: Pseudonymiser
+) -> Receipt | None:
+    """Return the receipt of bytes that were landed just so before, or None."""
+    folder = settings.paths.extract_folder(extract.dataset, contract.member, sha256[:12])
     found = files.read_json(folder / RECEIPT_FILE)
-    if found is None or found.get("landing_key") != key:
+    if found is None or found.get("landing_key") != _key(sha256, extract, contract, pseudonymiser):
         return None
     return Receipt.model_validate(found)
+
+
+def _key(sha256: str, extract: Extract, contract: Contract, pseudonymiser: Pseudonymiser) -> str:
+    return landing_key(
+        sha256,
+        extract_fingerprint(contract, extract),
+        extract.dataset,
+        pseudonymiser.identity(contract.member),
+    )
 
 
 def _land(
@@ -100,20 +149,47 @@ def _land(
     target: Path,
 ) -> Outcome:
     where = f"member {contract.member}, file {raw.file_name}"
-    with _work_folder(raw) as work, open_duckdb(settings) as connection:
+    with work_folder(raw) as work, open_duckdb(settings) as connection:
+        if not isinstance(extract.format, CsvFormat):
+            wanted = wanted_columns(connection, extract, contract)
+            source = open_format(connection, raw.path, extract.format, work, where, wanted)
+            mapping = build_mapping(connection, extract, contract, source.header, where)
+            staged = source.stage([column.position for column in mapping.columns])
+            return ExtractWriter(
+                connection,
+                StagedRecords(connection, staged),
+                mapping,
+                raw,
+                contract.member,
+                pseudonymiser,
+                target,
+            ).write(extract.refuse_above_quarantined_share)
         text = prepare_text(raw.path, extract.format, work, where)
         mapping = build_mapping(connection, extract, contract, text.header, where)
-        reader = FileReader(connection, text, extract.format, mapping, work, where)
-        reader.stage()
-        return write_extract(
-            reader, raw, contract.member, extract.refuse_above_quarantined_share, pseudonymiser, target
-        )
+        positions = tuple(column.position for column in mapping.columns)
+        records = CsvRecords(connection, text, extract.format, positions, work, where)
+        writer = ExtractWriter(connection, records, mapping, raw, contract.member, pseudonymiser, target)
+        try:
+            return writer.write(extract.refuse_above_quarantined_share)
+        except CutsUncertain:
+            records.in_pieces = False
+            return writer.write(extract.refuse_above_quarantined_share)
+
+
+def _leave_out_erased(raw: StoredRaw, extract: Extract, settings: Settings, folder: Path) -> dict[str, Any]:
+    """Drop the rows of erased subjects from what was written, and from the kept bytes."""
+    dropped = drop_rows(folder, extract.dataset, [ERASED], settings)
+    if dropped is None:
+        return {}
+    before = rows_scrubbed(raw.folder)
+    scrub_raw(raw, extract, dropped.lines)
+    return dropped.counts | {"rows_erased": dropped.rows - (rows_scrubbed(raw.folder) - before)}
 
 
 @contextmanager
-def _work_folder(raw: StoredRaw) -> Iterator[Path]:
+def work_folder(raw: StoredRaw) -> Iterator[Path]:
     """Yield an empty folder beside the raw file; it holds identities in clear and is as closed."""
-    folder = raw.path.parent.parent / f"{files.PARTIAL_PREFIX}work-{raw.sha256}"
+    folder = raw.folder.parent / f"{files.PARTIAL_PREFIX}work-{raw.sha256}"
     shutil.rmtree(folder, ignore_errors=True)  # a killed landing's
     folder.mkdir(mode=0o700)
     try:
@@ -123,7 +199,7 @@ def _work_folder(raw: StoredRaw) -> Iterator[Path]:
 
 
 @contextmanager
-def _only_one_at_a_time(member: str, sha256: str, settings: Settings) -> Iterator[None]:
+def one_landing_at_a_time(member: str, sha256: str, settings: Settings) -> Iterator[None]:
     """Let two processes that are given the same file land it once. A kill frees the lock."""
     path = settings.paths.state / "locks" / f"landing-{member}-{sha256[:12]}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from tidewaiter.contracts import Contract, CsvFormat, Extract, FieldMapping
 from tidewaiter.errors import Problems, UsageProblem
 from tidewaiter.landing import parse
 from tidewaiter.landing.checks import value_checks
+from tidewaiter.landing.drift import SchemaDrift
 from tidewaiter.landing.expressions import ParsedExpression, parse_expression
 from tidewaiter.landing.source import SourceColumn, cleaned_sql, resolve_columns
 from tidewaiter.warehouse import quote_identifier, quote_literal
@@ -35,6 +36,9 @@ class MappedField:
         columns: Source columns that feed it.
         typed: SQL of the canonical value over the layer `coded`.
         is_hidden: Its values may name a person and must not appear in a reason.
+        local: SQL of a time in the member's zone, over the same layer; None where `typed` needs none.
+        cleaned: SQL of the cleaned text over raw columns, where it is only computed if the text as it
+            stands is no value of the type; None where the layer `cleaned` has it.
         expression: SQL over the layer `cleaned`; None where a column is mapped as it is.
         expression_type: The expression's DuckDB type.
     """
@@ -46,6 +50,13 @@ class MappedField:
     is_hidden: bool
     expression: str | None = None
     expression_type: str = _TEXT
+    local: str | None = None
+    cleaned: str | None = None
+
+    @property
+    def local_name(self) -> str:
+        """Column that holds the time in the member's zone."""
+        return f"local_{self.field.name}"
 
     @property
     def tried(self) -> str:
@@ -55,7 +66,9 @@ class MappedField:
     @property
     def given(self) -> str:
         """Column that holds the value before the code map."""
-        return f"given_{self.field.name}" if self.expression else self.columns[0].cleaned
+        if self.expression:
+            return f"given_{self.field.name}"
+        return self.cleaned or self.columns[0].cleaned
 
     @property
     def coded(self) -> str:
@@ -87,6 +100,12 @@ class Mapping:
         return sorted({column for one in self.mapped for column in one.columns})
 
     @property
+    def varying(self) -> list[str]:
+        """Names of the fields that may differ from row to row, in canonical order."""
+        names = {one.field.name for one in self.mapped} | set(self._derived())
+        return [field.name for field in self.dataset.fields if field.name in names]
+
+    @property
     def party_fields(self) -> dict[SourceColumn, str]:
         """Source columns that feed a pseudonymised field, with the name of the first such field."""
         parties = [one for one in self.mapped if one.field.is_pseudonymised]
@@ -96,17 +115,19 @@ class Mapping:
         """Return common table expressions over the source relation; the last one is `typed`."""
         raws = ", ".join(column.raw for column in self.columns) or "true as is_row"
         expressed = [one for one in self.mapped if one.expression]
+        cleaned = sorted({column for one in self.mapped if not one.cleaned for column in one.columns})
         layers = {
             "raw": f"select {raws} from {source}",
             "cleaned": _more(
-                {column.cleaned: cleaned_sql(column.raw, self.null_values) for column in self.columns}, "raw"
+                {column.cleaned: cleaned_sql(column.raw, self.null_values) for column in cleaned}, "raw"
             ),
             "tried": _more({one.tried: f"try([{one.expression}])" for one in expressed}, "cleaned"),
             "given": _more({one.given: self._given(one) for one in expressed}, "tried"),
             "coded": _more(
                 {one.coded: _coded(one) for one in self.mapped if one.mapping.codes is not None}, "given"
             ),
-            "mapped": _more({one.field.name: one.typed for one in self.mapped} | self.fixed, "coded"),
+            "local": _more({one.local_name: one.local for one in self.mapped if one.local}, "coded"),
+            "mapped": _more({one.field.name: one.typed for one in self.mapped} | self.fixed, "local"),
             "typed": _more(self._derived(), "mapped"),
         }
         return "with " + ",\n".join(f"{name} as ({query})" for name, query in layers.items())
@@ -131,8 +152,8 @@ def build_mapping(
     """Match a contract with the header of a file.
 
     Raises:
-        UsageProblem: Every mapped column that is missing or ambiguous, every expression, format and
-            constant that does not work; all at once.
+        UsageProblem: Every expression, format and constant that does not work; all at once.
+        SchemaDrift: Every mapped column that is missing or ambiguous; all at once.
     """
     problems = Problems(UsageProblem)
     dataset = load_dataset(extract.dataset)
@@ -144,8 +165,10 @@ def build_mapping(
     for name, parsed in expressions.items():
         for fault in parsed.faults:
             problems.add(f"the expression cannot be used: {fault}", where=_at(contract, name))
-    resolved = resolve_columns(extract, expressions, header, problems, where)
+    drifted = Problems(SchemaDrift)
+    resolved = resolve_columns(extract, expressions, header, drifted, where)
     problems.raise_if_any()
+    drifted.raise_if_any()
     builder = _Builder(connection, extract, contract, problems, _person_columns(dataset, resolved))
     mapped, fixed = [], {"member_iso2": quote_literal(contract.member)}
     for field in dataset.fields:
@@ -187,14 +210,43 @@ class _Builder:
             expression_type=kind,
         )
         kind = _TEXT if mapping.codes is not None else kind
-        zone = self.contract.time_zone
-        typed = (
-            parse.parse_sql(field, draft.coded, mapping.formats, self.extract.format, zone)
-            if kind == _TEXT
-            else parse.cast_sql(field, draft.coded, kind, zone)
-        )
-        self._bind(field, typed, {draft.coded: kind})
+        if kind == _TEXT and expression is None and mapping.codes is None and self._reads_as_it_stands(field):
+            raw = columns[0].raw
+            draft = replace(draft, cleaned=cleaned_sql(raw, self.extract.null_values))
+            typed = f"coalesce({self._parse(field, raw)}, {self._parse(field, draft.given)})"
+            self._bind(field, typed, {raw: _TEXT})
+        else:
+            typed = self._typed(field, draft.coded, kind)
+            self._bind(field, typed, {draft.coded: kind})
+        if self._is_local_time(field, kind):
+            draft = replace(draft, local=typed)
+            typed = parse.local_to_utc(draft.local_name, self.contract.time_zone)
         return replace(draft, typed=typed)
+
+    def _reads_as_it_stands(self, field: Field) -> bool:
+        """Whether a text that has the type as it stands needs no cleaning: it spells no "no value"."""
+        spelt = "".join(self.extract.null_values)
+        return field.type not in ("text", "boolean") and not any(mark.isdigit() for mark in spelt)
+
+    def _is_local_time(self, field: Field, kind: str) -> bool:
+        formats = self.extract.fields[field.name].formats
+        return (
+            field.type == "timestamp"
+            and self.contract.time_zone != "UTC"
+            and kind != "TIMESTAMP WITH TIME ZONE"
+            and not any("%z" in form for form in formats)
+        )
+
+    def _typed(self, field: Field, value: str, kind: str) -> str:
+        if kind == _TEXT:
+            return self._parse(field, value)
+        # A local time is made UTC in a layer of its own.
+        return parse.cast_sql(field, value, kind, "UTC")
+
+    def _parse(self, field: Field, text: str) -> str:
+        return parse.parse_sql(
+            field, text, self.extract.fields[field.name].formats, self.extract.format, "UTC"
+        )
 
     def fix_field(self, field: Field) -> str:
         """Return SQL of a constant, of the field's default, or of null."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
 
 from tidewaiter.canonical import Field
-from tidewaiter.contracts import CsvFormat
+from tidewaiter.contracts import AnyFormat
 from tidewaiter.warehouse import quote_literal
 
 _ISO_DATES = ("%Y-%m-%d",)
@@ -21,7 +24,7 @@ _ISO_TIMESTAMPS = (
 _OFFSET_DIRECTIVE = "%z"
 
 
-def parse_sql(field: Field, text: str, formats: tuple[str, ...], text_format: CsvFormat, zone: str) -> str:
+def parse_sql(field: Field, text: str, formats: tuple[str, ...], text_format: AnyFormat, zone: str) -> str:
     """Return SQL that turns the text in column `text` into the field's type.
 
     Args:
@@ -70,17 +73,85 @@ def cast_sql(field: Field, value: str, value_type: str, zone: str) -> str:
 
 
 def local_to_utc(timestamp: str, zone: str) -> str:
-    """Return SQL for the naive UTC instant of a naive local one; of an hour lived twice, the second."""
+    """Return SQL for the naive UTC instant of a naive local one; of an hour lived twice, the second.
+
+    Args:
+        timestamp: Quoted column name of the local time, or SQL: it stands in the result three times.
+        zone: IANA name.
+    """
     if zone == "UTC":
         return timestamp
-    return f"timezone('UTC', timezone({quote_literal(zone)}, {timestamp}))"
+    looked_up = f"timezone('UTC', timezone({quote_literal(zone)}, {timestamp}))"
+    span = constant_offset(zone)
+    # A day at each end, because the span is of UTC days.
+    first, last = span.first_day + timedelta(days=2), span.last_day - timedelta(days=2)
+    return _within(first, last, timestamp, f"{timestamp} - {span.interval}", looked_up)
 
 
 def utc_to_local_date(timestamp: str, zone: str) -> str:
-    """Return SQL for the calendar day in `zone` of a naive UTC instant."""
+    """Return SQL for the calendar day in `zone` of a naive UTC instant in a column."""
     if zone == "UTC":
         return f"cast({timestamp} as DATE)"
-    return f"cast(timezone({quote_literal(zone)}, timezone('UTC', {timestamp})) as DATE)"
+    looked_up = f"timezone({quote_literal(zone)}, timezone('UTC', {timestamp}))"
+    span = constant_offset(zone)
+    local = _within(span.first_day, span.last_day, timestamp, f"{timestamp} + {span.interval}", looked_up)
+    return f"cast({local} as DATE)"
+
+
+@dataclass(frozen=True)
+class OffsetSpan:
+    """A time in which a zone's offset from UTC does not change: adding it is cheaper than looking it up.
+
+    Attributes:
+        first_day, last_day: UTC midnights, between which the offset holds.
+        seconds: Local time minus UTC.
+    """
+
+    first_day: date
+    last_day: date
+    seconds: int
+
+    @property
+    def interval(self) -> str:
+        """The offset as SQL."""
+        return f"interval ({self.seconds}) seconds"
+
+
+@cache
+def constant_offset(zone: str) -> OffsetSpan:
+    """Return the longest time since 1990 in which the zone keeps one offset, by DuckDB's own tables."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        row = connection.execute(
+            """
+            with days as (
+                select unnest(generate_series(timestamp '1990-01-01', timestamp '2060-01-01', interval 1 day))
+                    as day
+            ),
+            offsets as (
+                select day, cast(epoch(timezone(?, timezone('UTC', day))) - epoch(day) as BIGINT) as seconds
+                from days
+            ),
+            changes as (
+                select *, coalesce(seconds <> lag(seconds) over (order by day), true) as is_new from offsets
+            ),
+            spans as (
+                select *, sum(is_new::int) over (order by day) as span from changes
+            )
+            select min(day)::date, max(day)::date, any_value(seconds) from spans
+            group by span order by count(*) desc, span limit 1
+            """,
+            [zone],
+        ).fetchone()
+    if row is None:
+        raise AssertionError("a series of days has a longest span")
+    return OffsetSpan(*row)
+
+
+def _within(first: date, last: date, timestamp: str, value: str, otherwise: str) -> str:
+    span = f"TIMESTAMP '{first}' and TIMESTAMP '{last}'"
+    return f"case when {timestamp} between {span} then {value} else {otherwise} end"
 
 
 def type_in_words(field: Field, formats: tuple[str, ...]) -> str:
@@ -104,7 +175,7 @@ def _strptime(text: str, formats: tuple[str, ...]) -> str:
     return f"try_strptime({text}, [{listed}])" if len(formats) > 1 else f"try_strptime({text}, {listed})"
 
 
-def _decimal_text(text: str, text_format: CsvFormat) -> str:
+def _decimal_text(text: str, text_format: AnyFormat) -> str:
     mark, thousands = text_format.decimal_mark, text_format.thousands_mark
     if mark == "." and thousands is None:
         # DuckDB reads 1_000 as a thousand; no customs system writes that.

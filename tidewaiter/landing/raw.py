@@ -13,6 +13,9 @@ from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.home import Home
 
 RECEIVED_FILE = "received.json"
+CONTENTS_FILE = "contents.json"  # digests of the files of an archive, by name
+ERASED_FILE = "erased.json"  # lines that an erasure emptied, or that the file was removed
+_OUR_FILES = (RECEIVED_FILE, CONTENTS_FILE, ERASED_FILE)
 _CHUNK_BYTES = 1 << 20
 _OWNER_ONLY_FOLDER = 0o700  # original bytes hold identities in clear
 _OWNER_ONLY_FILE = 0o600
@@ -23,23 +26,38 @@ class StoredRaw:
     """One file as it arrived.
 
     Attributes:
-        path: The kept copy.
+        path: The kept copy; the file where it lies, where the copy was removed after an erasure.
+        folder: Where the copy and what is known of it are kept.
         sha256: Digest of its bytes, 64 hex digits.
         size_bytes: Its length.
         file_name: Name under which these bytes first arrived.
         received_at: First arrival, naive UTC; never rewritten.
+        archive_sha256: Digest of the archive that the file was unpacked from. `folder` is then the
+            archive's, and `path` is gone once the file is landed.
     """
 
     path: Path
+    folder: Path
     sha256: str
     size_bytes: int
     file_name: str
     received_at: datetime
+    archive_sha256: str | None = None
 
     @property
     def extract_id(self) -> str:
         """First 12 hex digits of the SHA-256: the name of the extract."""
         return self.sha256[:12]
+
+    @property
+    def kept_path(self) -> Path:
+        """Where the bytes are kept as they arrived: the archive, where the file came in one."""
+        return self.folder / self.file_name.partition("/")[0]
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the copy is there; bytes elsewhere are the member's, and only read."""
+        return self.path.parent == self.folder
 
 
 def store_raw(path: Path, member_iso2: str, sha256: str, home: Home) -> StoredRaw:
@@ -59,9 +77,28 @@ def store_raw(path: Path, member_iso2: str, sha256: str, home: Home) -> StoredRa
     if received is None:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=_OWNER_ONLY_FOLDER)
         received = _receive(path, sha256, folder)
+    return _stored(folder, received, otherwise=path)
+
+
+def kept_raw(member_iso2: str, sha256: str, home: Home) -> StoredRaw | None:
+    """Return the kept bytes of a digest, or None where they never arrived or were removed since.
+
+    The digest names the bytes as they arrived: an erasure may have emptied lines of them.
+    """
+    folder = home.raw / member_iso2 / sha256
+    received = files.read_json(folder / RECEIVED_FILE)
+    if received is None or not (folder / received["source_file"]).is_file():
+        return None
+    return _stored(folder, received, otherwise=folder)
+
+
+def _stored(folder: Path, received: dict[str, Any], otherwise: Path) -> StoredRaw:
+    kept = folder / received["source_file"]
     return StoredRaw(
-        path=folder / received["source_file"],
-        sha256=sha256,
+        # Bytes that were removed after an erasure are read where they lie, and not kept again.
+        path=kept if kept.is_file() else otherwise,
+        folder=folder,
+        sha256=received["source_sha256"],
         size_bytes=received["source_bytes"],
         file_name=received["source_file"],
         received_at=datetime.fromisoformat(received["received_at"]),
@@ -71,8 +108,8 @@ def store_raw(path: Path, member_iso2: str, sha256: str, home: Home) -> StoredRa
 def _receive(path: Path, sha256: str, folder: Path) -> dict[str, Any]:
     with files.folder_replaced_atomically(folder) as partial:
         partial.chmod(_OWNER_ONLY_FOLDER)
-        # A source that calls its file like our record must not overwrite it.
-        name = path.name if path.name != RECEIVED_FILE else f"source-{RECEIVED_FILE}"
+        # A source that calls its file like our records must not overwrite one.
+        name = path.name if path.name not in _OUR_FILES else f"source-{path.name}"
         copied = _copy(path, partial / name)
         if copied != sha256:
             raise TidewaiterError(

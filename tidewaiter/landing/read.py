@@ -1,20 +1,16 @@
-"""Reading a file once: every record is mapped and checked on the way, and none goes missing.
-
-The result is staged as Parquet in the order of the file, so that memory stays bounded and a row's
-number is its place in the staged file.
-"""
+"""Reading a delimited text: every record is given to the writer with its line, and none goes missing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from tidewaiter.errors import Problem, TidewaiterError
-from tidewaiter.landing.checks import PROBLEMS_TYPE, is_faulty_sql, problems_sql, row_checks
 from tidewaiter.landing.lines import (
     Rejected,
     RowLines,
@@ -22,26 +18,26 @@ from tidewaiter.landing.lines import (
     locate_rows,
     rows_fill_all_lines,
 )
-from tidewaiter.landing.mapping import Mapping
+from tidewaiter.landing.pieces import CutsUncertain, Piece, cut, whole
 from tidewaiter.landing.source import read_csv_sql
-from tidewaiter.warehouse import quote_identifier, quote_literal
+from tidewaiter.landing.staged import Batch, raw_column
+from tidewaiter.warehouse import quote_literal
 
 if TYPE_CHECKING:
     import duckdb
 
     from tidewaiter.contracts import CsvFormat
+    from tidewaiter.landing.lines import Integers
     from tidewaiter.landing.text import PreparedText
 
-# The numbered rows of the file: canonical columns in clear, problems, source_line; raw text if faulty.
-STAGED = "staged"
-# One row per line that could not be split into columns: source_line, problems.
-UNREADABLE = "unreadable"
+_T = TypeVar("_T")
 
 _REJECTS = "rejects"
 _LINE_FEED = "chr(10)"
 _OPEN_QUOTE = "UNQUOTED VALUE"
 # DuckDB keeps so much of a rejected record; of a longer one the extent is unknown.
 _KEPT_CHARACTERS = 10_000
+_BATCH_ROWS = 122_880
 
 # Kinds of fault by DuckDB's error type; what the row itself shows is added in the message.
 _UNREADABLE_KINDS = {
@@ -51,100 +47,146 @@ _UNREADABLE_KINDS = {
     "INVALID ENCODING": "the line has bytes that are not of the file's encoding",
     "LINE SIZE OVER MAXIMUM": "the line is longer than 2,000,000 bytes",
 }
+_REJECTS_SCHEMA = pa.schema([("source_line", pa.int64()), ("kind", pa.string()), ("message", pa.string())])
 
 
-@dataclass(frozen=True)
-class FileReader:
-    """One file that is read with DuckDB.
+@dataclass
+class CsvRecords:
+    """The records of one delimited text.
 
     Attributes:
-        connection: Where the relations `staged` and `unreadable` are made.
+        connection: Where the reading is done.
         text: The readable file.
         text_format: Its dialect.
-        mapping: How its rows become canonical.
-        folder: Work folder for staged Parquet.
+        positions: Columns that are used; the others are not decoded.
+        folder: Work folder.
         where: Member and file, for messages.
+        in_pieces: Whether a long text is cut. False after `CutsUncertain`: slower, with one thread.
     """
 
     connection: duckdb.DuckDBPyConnection
     text: PreparedText
     text_format: CsvFormat
-    mapping: Mapping
+    positions: tuple[int, ...]
     folder: Path
     where: str
+    in_pieces: bool = True
+    _rejects: list[pa.Table] = field(default_factory=list)
 
-    def stage(self) -> None:
-        """Map and check every row, and make the relations `staged` and `unreadable`.
+    def batches(self, query: Callable[[str], str]) -> Iterator[Batch]:
+        """See `Records.batches`.
 
         Raises:
-            TidewaiterError: The file cannot be read, or lines would be lost.
+            CutsUncertain: The text must be read whole; what has been yielded is void.
+            TidewaiterError: The text cannot be read, or lines would be lost.
         """
-        staged = self.folder / "staged.parquet"
-        self._copy(self._staged_sql(), staged)
-        rows = self._count_staged(staged)
-        rejected = self._rejected()
-        if rows_fill_all_lines(self.text, rows, rejected.offsets.size) and not rejected.offsets.size:
-            lines = consecutive_lines(self.text)
-        else:
-            lines = self._locate(rows, rejected)
-        self._make_staged(staged, lines)
-        self._make_unreadable(rejected, lines)
+        self._rejects.clear()
+        pieces = cut(self.text, self.text_format, self.folder) if self.in_pieces else [whole(self.text)]
+        for piece in pieces:
+            reader = _PieceReader(self, piece, self.connection.cursor())
+            is_long = piece.is_whole and not self.in_pieces
+            yield from reader.stream(query) if is_long else reader.read(query)
+            self._rejects.append(reader.rejects())
 
-    def reread_raw_sql(self) -> str:
-        """Return SQL of `source_line` and the raw text of every row, from a second reading.
+    def rejects(self) -> pa.Table:
+        """See `Records.rejects`."""
+        return pa.concat_tables([_REJECTS_SCHEMA.empty_table(), *self._rejects])
 
-        For rows that were sound when they were staged, of which no raw text was kept.
-        """
-        raws = ", ".join(column.raw for column in self.mapping.columns)
-        again = self.folder / "reread.parquet"
-        self._copy(f"select {raws} from {read_csv_sql(self.text, self.text_format)}", again)
-        return (
-            f"select numbered.source_line, {_qualified('again', self._raws)} from"
-            f" read_parquet({quote_literal(again)}, file_row_number = true) as again"
-            f" join {STAGED} as numbered using (file_row_number)"
+
+@dataclass
+class _PieceReader:
+    """Reads one piece. Its rejected records stand in a table of the cursor's until they are numbered."""
+
+    records: CsvRecords
+    piece: Piece
+    cursor: duckdb.DuckDBPyConnection
+    _rejected: Rejected | None = None
+    _lines: RowLines | None = None
+
+    def read(self, query: Callable[[str], str]) -> Iterator[Batch]:
+        """Yield the piece as one batch."""
+        self._forget_rejects()
+        table = self._guarded(lambda: self._run(query).to_arrow_table())
+        self._number(table.num_rows)
+        yield Batch(table, self._lines_of(0, table.num_rows))
+
+    def stream(self, query: Callable[[str], str]) -> Iterator[Batch]:
+        """Yield the piece in batches, after a first reading that numbers the rows."""
+        self._forget_rejects()
+        columns = ", ".join(f"count({raw_column(position)})" for position in self.records.positions)
+        # All of the result: only then are the rejects in their table.
+        ((rows, *_),) = self._guarded(
+            lambda: self._run(lambda source: f"select count(*), {columns or 1} from {source}").fetchall()
         )
+        self._number(int(rows))
+        start = 0
+        reader = self._guarded(lambda: self._run(query, notes_rejects=False).to_arrow_reader(_BATCH_ROWS))
+        while (batch := self._guarded(lambda: next(reader, None))) is not None:
+            yield Batch(pa.Table.from_batches([batch]), self._lines_of(start, batch.num_rows))
+            start += batch.num_rows
+        if start != rows:
+            raise AssertionError(f"{rows} rows counted, {start} read")
 
-    @property
-    def _raws(self) -> list[str]:
-        return [column.raw for column in self.mapping.columns]
-
-    def _staged_sql(self) -> str:
-        checks = row_checks(self.mapping)
-        source = read_csv_sql(self.text, self.text_format, rejects_table=_REJECTS)
-        canonical = ", ".join(quote_identifier(field.name) for field in self.mapping.dataset.fields)
-        raws = "".join(f", case when is_faulty then {raw} end as {raw}" for raw in self._raws)
-        return (
-            f"{self.mapping.typed_layers(source)},\n"
-            f"checked as (select *, ({is_faulty_sql(checks)}) as is_faulty from typed)\n"
-            f"select {canonical}, case when is_faulty then {problems_sql(checks)} end as problems{raws}"
-            " from checked"
+    def rejects(self) -> pa.Table:
+        """Return the piece's rejected records: source_line, kind, message."""
+        if self._rejected is None or self._lines is None:
+            raise AssertionError("a piece is numbered before its rejects are asked for")
+        places = pa.table(
+            {
+                "byte_offset": self._rejected.offsets[self._lines.rejected_record],
+                "source_line": self._lines.rejected_line + self.piece.lines_before,
+            }
         )
+        if not places.num_rows:
+            return _REJECTS_SCHEMA.empty_table()
+        return self._reasons(places)
 
-    def _copy(self, query: str, target: Path) -> None:
+    def _run(self, query: Callable[[str], str], *, notes_rejects: bool = True) -> Any:
+        source = read_csv_sql(
+            self.piece.text, self.records.text_format, rejects_table=_REJECTS if notes_rejects else None
+        )
+        return self.cursor.execute(query(source))
+
+    def _guarded(self, read: Callable[[], _T]) -> _T:
         import duckdb
 
         try:
-            self.connection.execute(
-                f"copy ({query}) to {quote_literal(target)} (format parquet, compression lz4)"
-            )
+            return read()
         except duckdb.Error as error:
             raise TidewaiterError(
                 Problem(
                     f"the file cannot be read: {str(error).splitlines()[0]}",
-                    where=self.where,
+                    where=self.records.where,
                     next_step="tidewaiter config show tells memory_limit; see format in the contract",
                 )
             ) from None
 
-    def _count_staged(self, staged: Path) -> int:
-        row = self.connection.execute(
-            f"select count(*) from read_parquet({quote_literal(staged)})"
-        ).fetchone()
-        return int(row[0]) if row else 0
+    def _forget_rejects(self) -> None:
+        self.cursor.execute(f"drop table if exists {_REJECTS}; drop table if exists {_REJECTS}_scans")
 
-    def _rejected(self) -> Rejected:
+    def _number(self, rows: int) -> None:
+        """Find the line of every row and of every rejected record."""
+        text, rejected = self.piece.text, self._find_rejected()
+        if not self.piece.is_whole and rejected.is_open_quote.any():
+            raise CutsUncertain
+        if rows_fill_all_lines(text, rows, rejected.offsets.size) and not rejected.offsets.size:
+            lines = consecutive_lines(text)
+        else:
+            lines = self._locate(rows, rejected)
+        self._rejected, self._lines = rejected, lines
+
+    def _lines_of(self, start: int, rows: int) -> Integers:
+        if self._lines is None:
+            raise AssertionError("a piece is numbered before its rows are handed on")
+        numbers = np.arange(start, start + rows, dtype=np.int64)
+        shift = self._lines.shift
+        if shift.size > 1:
+            shift = shift[np.searchsorted(self._lines.shift_from_row, numbers, side="right") - 1]
+        return numbers + shift + self.piece.lines_before if rows else numbers
+
+    def _find_rejected(self) -> Rejected:
         """Return the rejected records by place. A record may be rejected for several faults."""
-        found = self.connection.execute(f"""
+        found = self.cursor.execute(f"""
             select
                 line_byte_position - 1 as offset,
                 max(len(text) - len(replace(text, {_LINE_FEED}, ''))) as extra,
@@ -153,12 +195,12 @@ class FileReader:
             from (select *, trim(csv_line, chr(13) || {_LINE_FEED}) as text from {_REJECTS})
             group by all order by all
         """).fetchnumpy()
-        if found["is_cut"].any():
+        if found["is_cut"].any() and self.piece.is_whole:
             raise TidewaiterError(
                 Problem(
                     f"a quote is opened in the record at byte {found['offset'][found['is_cut']][0]}"
                     f" and not closed within {_KEPT_CHARACTERS} characters",
-                    where=self.where,
+                    where=self.records.where,
                     expected="every quote that opens a value to close it",
                     next_step="correct format.quote in the contract, or have the file sent again",
                 )
@@ -171,54 +213,44 @@ class FileReader:
 
     def _locate(self, rows: int, rejected: Rejected) -> RowLines:
         extra, blank = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
-        if not rows_fill_all_lines(self.text, rows, rejected.offsets.size):
-            extents = self.folder / "extents.parquet"
-            self._copy(self._extents_sql(), extents)
-            found = self.connection.execute(
+        if not rows_fill_all_lines(self.piece.text, rows, rejected.offsets.size):
+            extents = self.records.folder / "extents.parquet"
+            self._guarded(
+                lambda: self._run(
+                    lambda source: f"copy ({self._extents_sql(source)}) to {quote_literal(extents)}",
+                    notes_rejects=False,
+                )
+            )
+            found = self.cursor.execute(
                 f"select file_row_number, extra, blank from"
                 f" read_parquet({quote_literal(extents)}, file_row_number = true) where extra > 0"
             ).fetchnumpy()
             extra[found["file_row_number"]] = found["extra"]
             blank[found["file_row_number"]] = found["blank"]
-        return locate_rows(self.text, rejected, extra, blank, self.where)
+        return locate_rows(self.piece.text, rejected, extra, blank, self.records.where)
 
-    def _extents_sql(self) -> str:
+    def _extents_sql(self, source: str) -> str:
         """Return SQL of the line feeds, and of the blank lines, that each row's values hold."""
-        raws = [f"raw_{position}" for position in range(len(self.text.header))]
+        raws = [raw_column(position) for position in range(len(self.piece.text.header))]
         extra = " + ".join(f"len({raw}) - len(replace({raw}, {_LINE_FEED}, ''))" for raw in raws)
         blank = " + ".join(
             f"case when contains({raw}, {_LINE_FEED}) then len(list_filter("
             f"string_split({raw}, {_LINE_FEED})[2:-2], lambda part: part in ('', chr(13)))) else 0 end"
             for raw in raws
         )
-        source = read_csv_sql(self.text, self.text_format)
         return f"select {extra} as extra, {blank} as blank from {source}"
 
-    def _make_staged(self, staged: Path, lines: RowLines) -> None:
-        rows = f"read_parquet({quote_literal(staged)}, file_row_number = true)"
-        if lines.shift.size <= 1:
-            shift = int(lines.shift[0]) if lines.shift.size else 0
-            self.connection.execute(
-                f"create view {STAGED} as select *, file_row_number + {shift} as source_line from {rows}"
-            )
-            return
-        self._make_table("shifts", {"from_row": lines.shift_from_row, "shift": lines.shift})
-        self.connection.execute(
-            f"create view {STAGED} as select numbered.*, file_row_number + shift as source_line"
-            f" from {rows} as numbered asof join shifts on file_row_number >= from_row"
-        )
+    def _reasons(self, places: pa.Table) -> pa.Table:
+        """Return the reasons of rejected records by line.
 
-    def _make_unreadable(self, rejected: Rejected, lines: RowLines) -> None:
-        self._make_table(
-            "rejected_lines",
-            {"byte_offset": rejected.offsets[lines.rejected_record], "source_line": lines.rejected_line},
-        )
+        One fault is noted for each missing or added column; the lowest or highest is the count.
+        """
         kinds = " ".join(
             f"when {quote_literal(error)} then {quote_literal(kind)}"
             for error, kind in _UNREADABLE_KINDS.items()
         )
-        self.connection.execute(f"""
-            create table {UNREADABLE} as
+        self.cursor.register("places", places)
+        return self.cursor.execute(f"""
             with faults as (
                 select
                     line_byte_position - 1 as byte_offset,
@@ -227,31 +259,14 @@ class FileReader:
                     cast(nullif(regexp_extract(error_message, 'Found: ([0-9]+)', 1), '') as BIGINT) as columns
                 from {_REJECTS}
             ),
-            -- One fault is noted for each missing or added column; the lowest or highest is the count.
             reasons as (
                 select
                     byte_offset,
                     kind,
                     coalesce(': ' || if(is_short, min(columns), max(columns))
-                        || ' where the header has {len(self.text.header)}', '') as detail
+                        || ' where the header has {len(self.piece.text.header)}', '') as detail
                 from faults group by byte_offset, kind, is_short
-            ),
-            records as (
-                select
-                    byte_offset,
-                    cast(list({{'kind': kind, 'message': kind || detail}} order by kind, detail)
-                        as {PROBLEMS_TYPE}) as problems
-                from reasons group by byte_offset
             )
-            select source_line, problems from rejected_lines join records using (byte_offset)
-        """)
-
-    def _make_table(self, name: str, columns: dict[str, np.ndarray]) -> None:
-        arrow = pa.table(columns)
-        self.connection.register("handed_over", arrow)
-        self.connection.execute(f"create table {name} as select * from handed_over")
-        self.connection.unregister("handed_over")
-
-
-def _qualified(relation: str, columns: list[str]) -> str:
-    return ", ".join(f"{relation}.{column}" for column in columns)
+            select source_line, kind, kind || detail as message
+            from places join reasons using (byte_offset) order by all
+        """).to_arrow_table()

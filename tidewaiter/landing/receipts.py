@@ -29,6 +29,8 @@ class Receipt(BaseModel):
         landing_key: Same key, same result: a landed extract with this key is not landed again.
         key_id: Which pseudonym key was used.
         reasons: Rows per reason, without values; a row with two reasons counts twice.
+        rows_erased: Rows of subjects that were erased; they are not counted in `rows_in`.
+        archive_sha256: Digest of the archive that the file came in: its bytes are what is kept.
         refused: The share of faulty rows was above the contract's limit: every row is in quarantine.
     """
 
@@ -52,6 +54,13 @@ class Receipt(BaseModel):
     min_registered_date: date | None = None
     max_registered_date: date | None = None
     refused: bool = False
+    rows_erased: int = 0
+    archive_sha256: str | None = None
+
+    @property
+    def kept_sha256(self) -> str:
+        """Digest of the bytes that are kept under `raw/`: the archive's, where the file came in one."""
+        return self.archive_sha256 or self.source_sha256
 
 
 class ExtractRefused(GateRefused):
@@ -76,15 +85,19 @@ def extract_fingerprint(contract: Contract, extract: Extract) -> str:
             "member": contract.member,
             "time_zone": contract.time_zone,
             "parameters": contract.parameters,
-            "extract": extract.model_dump(mode="json", exclude={"location", "files"}),
+            "extract": extract.model_dump(mode="json", exclude={"location", "files", "archive"}),
         }
     )
 
 
-def landing_key(source_sha256: str, contract_digest: str, dataset: DatasetName, key_id: str) -> str:
+def landing_key(
+    source_sha256: str, contract_digest: str, dataset: DatasetName, pseudonym_identity: str
+) -> str:
     """Return the digest under which an extract counts as landed."""
     canonical = load_dataset(dataset).fingerprint
-    return fingerprint.of_json([_LANDING_VERSION, source_sha256, contract_digest, canonical, key_id])
+    return fingerprint.of_json(
+        [_LANDING_VERSION, source_sha256, contract_digest, canonical, pseudonym_identity]
+    )
 
 
 def landed_receipts(home: Home) -> list[Receipt]:

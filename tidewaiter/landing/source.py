@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tidewaiter.contracts import CsvFormat, Extract
+from tidewaiter.contracts import Contract, CsvFormat, Extract
 from tidewaiter.errors import Problems, closest
-from tidewaiter.landing.expressions import ParsedExpression
+from tidewaiter.landing.expressions import ParsedExpression, parse_expression
 from tidewaiter.landing.text import PreparedText
 from tidewaiter.warehouse import quote_literal
 
+if TYPE_CHECKING:
+    import duckdb
+
 # White space that exports pad their values with; U+00A0 comes from spreadsheets.
 _NO_BREAK_SPACE = "\u00a0"
+_AFTER_NO_BREAK_SPACE = "\u00a1"
 _WHITE_SPACE = f" \t\r\n\v\f{_NO_BREAK_SPACE}"
 _NEXT_STEP = "ask the member what changed, or correct the contract"
 
@@ -41,6 +46,20 @@ class SourceColumn:
         return f"cleaned_{self.position}"
 
 
+def wanted_columns(
+    connection: duckdb.DuckDBPyConnection, extract: Extract, contract: Contract
+) -> tuple[str, ...]:
+    """Return the names of the source columns that the contract uses, the usual one of several."""
+    names: dict[str, None] = {}
+    for mapping in extract.fields.values():
+        if mapping.expression is not None:
+            names |= dict.fromkeys(
+                parse_expression(connection, mapping.expression, contract.parameters).columns
+            )
+        names |= dict.fromkeys(mapping.candidates[:1])
+    return tuple(names)
+
+
 def resolve_columns(
     extract: Extract,
     expressions: Mapping[str, ParsedExpression],
@@ -57,15 +76,19 @@ def resolve_columns(
     times = Counter(header)
     resolved: dict[str, tuple[SourceColumn, ...] | None] = {}
     for field, mapping in extract.fields.items():
-        names = expressions[field].columns if field in expressions else (mapping.column,)
-        wanted = [name for name in names if name is not None]
-        missing = [name for name in wanted if name not in times]
+        if field in expressions:
+            wanted = expressions[field].columns
+            missing: list[tuple[str, ...]] = [(name,) for name in wanted if name not in times]
+        else:
+            wanted = _present(field, mapping.candidates, times, problems, where)
+            missing = [mapping.candidates] if mapping.candidates and not wanted else []
         if missing and mapping.optional:
             resolved[field] = None
             continue
-        for name in missing:
+        for names in missing:
+            near = next((hint for name in names if (hint := closest(name, header))), "")
             problems.add(
-                f"column '{name}' is missing; the contract maps it to {field}{closest(name, header)}",
+                f"column {_either(names)} is missing; the contract maps it to {field}{near}",
                 where=where,
                 next_step=_NEXT_STEP,
             )
@@ -81,6 +104,25 @@ def resolve_columns(
     return resolved
 
 
+def _present(
+    field: str, candidates: tuple[str, ...], times: Counter[str], problems: Problems, where: str
+) -> tuple[str, ...]:
+    """Return the candidate that the file has, if any; note it where there is more than one."""
+    present = tuple(name for name in candidates if name in times)
+    if len(present) > 1:
+        problems.add(
+            f"the file has {len(present)} of the columns that may be {field}: {', '.join(present)}",
+            where=where,
+            expected="one of them",
+            next_step=_NEXT_STEP,
+        )
+    return present[:1]
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return " or ".join(f"'{name}'" for name in names)
+
+
 def read_csv_sql(text: PreparedText, text_format: CsvFormat, *, rejects_table: str | None = None) -> str:
     """Return the table function that reads the file: all columns, all text, nothing guessed.
 
@@ -92,13 +134,17 @@ def read_csv_sql(text: PreparedText, text_format: CsvFormat, *, rejects_table: s
     """
     names = [f"raw_{position}" for position in range(len(text.header))]
     quote = quote_literal(text_format.quote)
-    rejects = "ignore_errors = true"
-    if rejects_table:
-        rejects = f"store_rejects = true, rejects_table = {quote_literal(rejects_table)}"
+    escape = quote_literal(text_format.escape or text_format.quote)
+    # With ignore_errors, rows after a misplaced quote are lost (duckdb 1.5): always note them somewhere.
+    table = rejects_table or "passed_over"
+    rejects = (
+        f"store_rejects = true, rejects_table = {quote_literal(table)},"
+        f" rejects_scan = {quote_literal(f'{table}_scans')}"
+    )
     return f"""read_csv(
         {quote_literal(text.path)},
         auto_detect = false, strict_mode = true, header = false, skip = {text.header_records},
-        delim = {quote_literal(text_format.delimiter)}, quote = {quote}, escape = {quote},
+        delim = {quote_literal(text_format.delimiter)}, quote = {quote}, escape = {escape},
         columns = {{{", ".join(f"{quote_literal(name)}: 'VARCHAR'" for name in names)}}},
         force_not_null = [{", ".join(quote_literal(name) for name in names)}],
         {rejects}
@@ -107,11 +153,12 @@ def read_csv_sql(text: PreparedText, text_format: CsvFormat, *, rejects_table: s
 
 def cleaned_sql(text: str, null_values: tuple[str, ...]) -> str:
     """Return SQL for a text without outer white space, and null where it spells "no value"."""
-    # Nearly no value has white space around it, and looking is ten times cheaper than trimming.
-    no_break = quote_literal(_NO_BREAK_SPACE)
-    is_padded = (
-        f"{text} < '!' or {text}[-1] <= ' ' or starts_with({text}, {no_break}) or suffix({text}, {no_break})"
+    # Nearly no value has white space around it, and looking is five times cheaper than trimming.
+    ends = " or ".join(f"suffix({text}, {quote_literal(mark)})" for mark in _WHITE_SPACE)
+    no_break = (
+        f"{text} >= {quote_literal(_NO_BREAK_SPACE)} and {text} < {quote_literal(_AFTER_NO_BREAK_SPACE)}"
     )
+    is_padded = f"{text} < '!' or {no_break} or {ends}"
     trimmed = f"case when {is_padded} then trim({text}, {quote_literal(_WHITE_SPACE)}) else {text} end"
     for spelling in null_values:
         trimmed = f"nullif({trimmed}, {quote_literal(spelling.strip())})"

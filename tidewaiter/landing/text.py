@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tidewaiter.contracts import CsvFormat
 from tidewaiter.errors import Problem, TidewaiterError
+from tidewaiter.landing.decoding import CHUNK_BYTES, utf8_chunks
 
-_CHUNK_BYTES = 1 << 22
 _UNIT_SEPARATOR = "\x1f"
 
 
@@ -27,9 +27,10 @@ class PreparedText:
     Attributes:
         path: The file itself or its mended copy. The name is plain: no character of it is a glob.
         lines: Physical lines, header included.
-        header: Column names as they stand in the file, without outer white space.
-        header_lines: Physical lines up to the end of the header.
-        header_records: What DuckDB must skip: blank lines before the header, and the header.
+        header: Column names as they stand in the file, or in the contract where the file has none,
+            without outer white space.
+        header_lines: Physical lines up to the end of the header, skipped ones included.
+        header_records: What DuckDB must skip: blank or emptied lines before the header, and the header.
         line_end_bytes: 1 for LF, 2 for CR LF.
     """
 
@@ -70,21 +71,27 @@ def prepare_text(source: Path, text_format: CsvFormat, folder: Path, where: str)
         TidewaiterError: The bytes are not in the contract's encoding, or there is no header line.
     """
     readable = folder / "source.csv"
-    has_mark = _starts_with_mark(source)
-    ends = None if text_format.encoding != "utf-8" or has_mark else _count_line_ends(_chunks(source))
+    is_plain = text_format.encoding == "utf-8" and not text_format.skip_lines
+    ends = _count_line_ends(_chunks(source)) if is_plain and not _starts_with_mark(source) else None
     if ends is not None and ends.are_uniform:
         # A link, because DuckDB would take a bracket or a star in the name for a pattern.
         readable.symlink_to(source)
     else:
-        _write_mended(source, text_format.encoding, readable, where)
+        _write_mended(source, text_format, readable, where)
         ends = _count_line_ends(_chunks(readable))
+    if text_format.columns:
+        if not ends.lines:
+            raise _empty(where)
+        header = tuple(name.strip() for name in text_format.columns)
+        above = text_format.skip_lines
+        return PreparedText(readable, ends.lines, header, above, above, 2 if ends.crlf else 1)
     header, lines, records = _read_header(readable, text_format, where)
     return PreparedText(readable, ends.lines, header, lines, records, 2 if ends.crlf else 1)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as handle:
-        while chunk := handle.read(_CHUNK_BYTES):
+        while chunk := handle.read(CHUNK_BYTES):
             yield chunk
 
 
@@ -106,45 +113,25 @@ def _count_line_ends(chunks: Iterable[bytes]) -> _LineEnds:
     return ends
 
 
-def _write_mended(source: Path, encoding: str, target: Path, where: str) -> None:
-    ends = _count_line_ends(_decoded(source, encoding, where))
+def _write_mended(source: Path, text_format: CsvFormat, target: Path, where: str) -> None:
+    encoding, to_blank = text_format.encoding, text_format.skip_lines
+    ends = _count_line_ends(utf8_chunks(source, encoding, where))
     # Old Macintosh files end their lines with CR alone; among LF a lone CR is a blank in a text.
     lone_cr = b"\n" if ends.cr - ends.crlf > ends.lf else b" "
     held = b""
     with target.open("wb") as writer:
-        for chunk in _decoded(source, encoding, where):
+        for chunk in utf8_chunks(source, encoding, where):
             text = held + chunk
             held = b"\r" if text.endswith(b"\r") else b""
             text = text[: len(text) - len(held)]
-            writer.write(text.replace(b"\r\n", b"\n").replace(b"\r", lone_cr))
+            text = text.replace(b"\r\n", b"\n").replace(b"\r", lone_cr)
+            # Lines above the table are emptied and not taken out, so that every line keeps its number.
+            while to_blank and text:
+                _, line_feed, text = text.partition(b"\n")
+                writer.write(line_feed)
+                to_blank -= len(line_feed)
+            writer.write(text)
         writer.write(held and lone_cr)
-
-
-def _decoded(source: Path, encoding: str, where: str) -> Iterator[bytes]:
-    """Yield the text as UTF-8 without a byte-order mark.
-
-    UTF-8 passes as it is: DuckDB rejects a broken line by itself, which costs one row and not the file.
-    """
-    chunks = _chunks(source)
-    if encoding == "utf-8":
-        first = next(chunks, b"")
-        yield first.removeprefix(codecs.BOM_UTF8)
-        yield from chunks
-        return
-    decoder = codecs.getincrementaldecoder(encoding)()
-    try:
-        for chunk in chunks:
-            yield decoder.decode(chunk).encode()
-        yield decoder.decode(b"", final=True).encode()
-    except UnicodeError as error:
-        raise TidewaiterError(
-            Problem(
-                f"not written in {encoding}: {getattr(error, 'reason', error)}",
-                where=where,
-                expected=f"{encoding}, as the contract says",
-                next_step="correct format.encoding in the contract",
-            )
-        ) from None
 
 
 def _read_header(path: Path, text_format: CsvFormat, where: str) -> tuple[tuple[str, ...], int, int]:
@@ -155,6 +142,8 @@ def _read_header(path: Path, text_format: CsvFormat, where: str) -> tuple[tuple[
             _with_single_delimiter(handle, text_format.delimiter),
             delimiter=_UNIT_SEPARATOR if len(text_format.delimiter) > 1 else text_format.delimiter,
             quotechar=text_format.quote or None,
+            escapechar=None if text_format.escape == text_format.quote else text_format.escape,
+            doublequote=text_format.escape in (None, text_format.quote),
             quoting=csv.QUOTE_MINIMAL if text_format.quote else csv.QUOTE_NONE,
         )
         try:
@@ -167,7 +156,11 @@ def _read_header(path: Path, text_format: CsvFormat, where: str) -> tuple[tuple[
             raise TidewaiterError(
                 Problem(f"the header line cannot be read: {error}", where=where, expected="a header line")
             ) from None
-    raise TidewaiterError(Problem("the file is empty", where=where, expected="a header line"))
+    raise _empty(where)
+
+
+def _empty(where: str) -> TidewaiterError:
+    return TidewaiterError(Problem("the file is empty", where=where, expected="at least one line"))
 
 
 def _with_single_delimiter(lines: Iterable[str], delimiter: str) -> Iterable[str]:

@@ -1,32 +1,51 @@
-"""Writing what was staged: sound rows, quarantined rows, and the counts that the receipt proves."""
+"""Writing converted records: sound rows, quarantined rows, and the counts that the receipt proves."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidewaiter.canonical import Dataset
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from tidewaiter.landing.checks import PROBLEMS_TYPE, problem_sql
+from tidewaiter.landing.convert import (
+    KEY_HASHES,
+    PROBLEMS,
+    RAWS,
+    ColumnPseudonymiser,
+    conversion_sql,
+    one_ahead,
+    sound_rows,
+)
 from tidewaiter.landing.persons import join_pseudonyms, make_pseudonym_tables
-from tidewaiter.landing.read import STAGED, UNREADABLE, FileReader
 from tidewaiter.landing.receipts import QUARANTINE_FILE, ROWS_FILE
+from tidewaiter.landing.shape import LandedShape
+from tidewaiter.landing.staged import SOURCE_LINE, Batch, Records
 from tidewaiter.pseudonyms import Pseudonymiser, purpose_of
 from tidewaiter.warehouse import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
     import duckdb
 
+    from tidewaiter.landing.mapping import Mapping
     from tidewaiter.landing.raw import StoredRaw
 
-# Sound rows that are not landed all the same: source_line, problems.
+# Tables: source_line and problems of rows that are not landed; `faulty` and `evidence` with raw text.
+_FAULTY = "faulty"
+_UNREADABLE = "unreadable"
 _SET_ASIDE = "set_aside"
-# Raw text of the quarantined rows: source_line, raw columns.
 _EVIDENCE = "evidence"
+# Line and key hashes of the rows that were sound by themselves.
+_KEYS = "landed_keys"
 
 _DUPLICATE_KIND = "same key as an earlier row of the file"
 _HELD_BACK_KIND = "sound, but held back with the refused extract"
+_ROW_GROUP_ROWS = 122_880
 
 
 @dataclass(frozen=True)
@@ -42,186 +61,232 @@ class Outcome:
     refused: bool
 
 
-def write_extract(
-    reader: FileReader,
-    raw: StoredRaw,
-    member_iso2: str,
-    refuse_above: float,
-    pseudonymiser: Pseudonymiser,
-    target: Path,
-) -> Outcome:
-    """Write `rows.parquet` and `quarantine.parquet` of a staged file, both ordered by line.
+@dataclass(frozen=True)
+class ExtractWriter:
+    """Writes one extract.
 
-    A refused extract has no `rows.parquet`, so that nothing downstream can pick it up.
-
-    Args:
-        reader: The file, staged.
+    Attributes:
+        connection: Where what is not landed is gathered.
+        records: What was read.
+        mapping: How it becomes canonical.
         raw: Its original bytes, for the lineage.
-        member_iso2: Whose file it is.
-        refuse_above: Share of faulty rows above which nothing is landed.
+        member_iso2: Whose it is.
         pseudonymiser: Replaces parties and officers, in rows and in quarantined records.
         target: Folder to write into.
     """
-    connection = reader.connection
-    _set_aside_duplicates(connection, reader.mapping.dataset)
-    rows_in = _count(connection, STAGED) + _count(connection, UNREADABLE)
-    faulty = _count(connection, UNREADABLE) + _count(connection, _SET_ASIDE)
-    faulty += _count(connection, f"{STAGED} where problems is not null")
-    refused = rows_in > 0 and faulty / rows_in > refuse_above
-    if refused:
-        _set_aside_all(connection)
-    _make_evidence(reader)
-    _make_pseudonyms(reader, member_iso2, pseudonymiser)
-    landed = 0
-    if not refused:
-        _copy_ordered(connection, _rows_sql(reader.mapping.dataset, raw), target / ROWS_FILE)
-        landed = _count(connection, f"read_parquet({quote_literal(target / ROWS_FILE)})")
-    _copy_ordered(connection, _quarantine_sql(reader, raw, member_iso2), target / QUARANTINE_FILE)
-    quarantined = _count(connection, f"read_parquet({quote_literal(target / QUARANTINE_FILE)})")
-    if rows_in != landed + quarantined:
-        raise AssertionError(f"{rows_in} rows in, {landed} landed and {quarantined} quarantined")
-    first, last = _registered_range(connection, reader.mapping.dataset, target / ROWS_FILE, landed)
-    return Outcome(rows_in, landed, quarantined, _reasons(connection), first, last, refused)
 
+    connection: duckdb.DuckDBPyConnection
+    records: Records
+    mapping: Mapping
+    raw: StoredRaw
+    member_iso2: str
+    pseudonymiser: Pseudonymiser
+    target: Path
 
-def _set_aside_duplicates(connection: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
-    """Make `set_aside` with the sound rows whose primary key an earlier sound row has."""
-    key = [name for name in dataset.primary_key if name != "member_iso2"]
-    columns = ", ".join(quote_identifier(name) for name in key)
-    message = f"{quote_literal('same ' + ', '.join(key) + ' as line ')} || first_line"
-    connection.execute(f"""
-        create table {_SET_ASIDE} as
-        with sound as (select source_line, {columns} from {STAGED} where problems is null),
-        repeated as (
-            select {columns}, min(source_line) as first_line from sound group by all having count(*) > 1
+    def write(self, refuse_above: float) -> Outcome:
+        """Write `rows.parquet` and `quarantine.parquet`, both ordered by line.
+
+        A refused extract has no `rows.parquet`, so that nothing downstream can pick it up.
+
+        Args:
+            refuse_above: Share of faulty rows above which nothing is landed.
+        """
+        self._make_tables()
+        rows = self.target / ROWS_FILE
+        rows_in = self._convert(rows) + self._note_unreadable()
+        self._set_aside_duplicates(rows)
+        faulty = sum(self._count(f"(select distinct {SOURCE_LINE} from {table})") for table in self._apart)
+        refused = rows_in > 0 and faulty / rows_in > refuse_above
+        if refused:
+            rows.unlink()
+            self._set_aside_all()
+        elif self._count(_SET_ASIDE):
+            self._drop_from(rows)
+        self._make_evidence()
+        landed = 0 if refused else self._count(f"read_parquet({quote_literal(rows)})")
+        self._write_quarantine()
+        quarantined = self._count(f"read_parquet({quote_literal(self.target / QUARANTINE_FILE)})")
+        if rows_in != landed + quarantined:
+            raise AssertionError(f"{rows_in} rows in, {landed} landed and {quarantined} quarantined")
+        first, last = self._registered_range(rows, landed)
+        return Outcome(rows_in, landed, quarantined, self._reasons(), first, last, refused)
+
+    @property
+    def _apart(self) -> tuple[str, str, str]:
+        return _FAULTY, _UNREADABLE, _SET_ASIDE
+
+    def _make_tables(self) -> None:
+        raws = "".join(f", {column.raw} VARCHAR" for column in self.mapping.columns)
+        for table, more in ((_FAULTY, raws), (_UNREADABLE, ""), (_SET_ASIDE, "")):
+            self.connection.execute(
+                f"create or replace table {table} ({SOURCE_LINE} BIGINT, problems {PROBLEMS_TYPE}{more})"
+            )
+        hashes = ", ".join(f"{name} UBIGINT" for name in KEY_HASHES)
+        self.connection.execute(f"create or replace table {_KEYS} ({SOURCE_LINE} BIGINT, {hashes})")
+
+    def _convert(self, rows: Path) -> int:
+        """Convert all records, write the sound ones, gather the others, and return how many there are."""
+        count = 0
+        shape = LandedShape(self.connection, self.mapping, self.raw)
+        column_pseudonyms = ColumnPseudonymiser(self.pseudonymiser, self.member_iso2)
+        with pq.ParquetWriter(rows, shape.schema, **shape.options) as writer:
+            for batch in one_ahead(self.records.batches(conversion_sql(self.mapping))):
+                count += batch.table.num_rows
+                table = batch.table.append_column(SOURCE_LINE, pa.array(batch.lines))
+                is_sound = sound_rows(table)
+                if table[PROBLEMS].null_count < table.num_rows:
+                    self._insert(
+                        _FAULTY, table, f"{PROBLEMS}{self._unpacked_raws()}", f"{PROBLEMS} is not null"
+                    )
+                    table = table.filter(is_sound)
+                self._insert(_KEYS, table, ", ".join(KEY_HASHES), "true")
+                writer.write_table(shape.landed(table, column_pseudonyms), row_group_size=_ROW_GROUP_ROWS)
+        return count
+
+    def _unpacked_raws(self) -> str:
+        return "".join(f", {RAWS}[{number}]" for number in range(1, len(self.mapping.columns) + 1))
+
+    def _insert(self, table: str, rows: pa.Table, columns: str, condition: str) -> None:
+        self.connection.register("converted", rows)
+        self.connection.execute(
+            f"insert into {table} select {SOURCE_LINE}, {columns} from converted where {condition}"
         )
-        select
-            source_line,
-            cast([{problem_sql(_DUPLICATE_KIND, message)}] as {PROBLEMS_TYPE}) as problems
-        from sound join repeated using ({columns})
-        where source_line > first_line
-    """)
+        self.connection.unregister("converted")
 
+    def _note_unreadable(self) -> int:
+        self.connection.register("rejects_found", self.records.rejects())
+        self.connection.execute(f"""
+            insert into {_UNREADABLE}
+            select {SOURCE_LINE}, list({{'kind': kind, 'message': message}} order by kind, message)
+            from rejects_found group by all
+        """)
+        self.connection.unregister("rejects_found")
+        return self._count(_UNREADABLE)
 
-def _set_aside_all(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(f"""
-        insert into {_SET_ASIDE}
-        select source_line, [{problem_sql(_HELD_BACK_KIND, quote_literal(_HELD_BACK_KIND))}]
-        from {STAGED} where problems is null and source_line not in (select source_line from {_SET_ASIDE})
-    """)
+    def _set_aside_duplicates(self, rows: Path) -> None:
+        """Set aside the sound rows whose primary key an earlier sound row has.
 
+        Equal hashes are only where to look: the keys themselves are compared.
+        """
+        key = [name for name in self.mapping.dataset.primary_key if name != "member_iso2"]
+        columns = ", ".join(quote_identifier(name) for name in key)
+        hashes = ", ".join(KEY_HASHES)
+        message = f"{quote_literal('same ' + ', '.join(key) + ' as line ')} || first_line"
+        self.connection.execute(f"""
+            create or replace temp table suspects as
+            select {SOURCE_LINE} from {_KEYS} semi join (
+                select {hashes} from {_KEYS} group by all having count(*) > 1
+            ) using ({hashes})
+        """)
+        if not self._count("suspects"):
+            return
+        self.connection.execute(f"""
+            insert into {_SET_ASIDE}
+            with same as (
+                select {SOURCE_LINE}, min({SOURCE_LINE}) over (partition by {columns}) as first_line
+                from read_parquet({quote_literal(rows)}) semi join suspects using ({SOURCE_LINE})
+            )
+            select {SOURCE_LINE}, [{problem_sql(_DUPLICATE_KIND, message)}]
+            from same where {SOURCE_LINE} > first_line
+        """)
 
-def _make_evidence(reader: FileReader) -> None:
-    """Make `evidence` with the raw text of all quarantined rows that could be read."""
-    connection = reader.connection
-    raws = ", ".join(["source_line", *(column.raw for column in reader.mapping.columns)])
-    if _count(connection, _SET_ASIDE):
-        query = (
-            f"select * from ({reader.reread_raw_sql()}) where"
-            f" source_line in (select source_line from {_SET_ASIDE})"
-            f" or source_line in (select source_line from {STAGED} where problems is not null)"
+    def _set_aside_all(self) -> None:
+        self.connection.execute(f"""
+            insert into {_SET_ASIDE}
+            select {SOURCE_LINE}, [{problem_sql(_HELD_BACK_KIND, quote_literal(_HELD_BACK_KIND))}]
+            from {_KEYS} anti join {_SET_ASIDE} using ({SOURCE_LINE})
+        """)
+
+    def _drop_from(self, rows: Path) -> None:
+        """Write the rows again without those set aside."""
+        partial = rows.with_name(f"without-{rows.name}")
+        lines = self.connection.execute(f"select {SOURCE_LINE} from {_SET_ASIDE}").to_arrow_table()
+        with pq.ParquetFile(rows) as file:
+            shape = LandedShape(self.connection, self.mapping, self.raw)
+            with pq.ParquetWriter(partial, shape.schema, **shape.options) as writer:
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(group)
+                    is_dropped = pc.is_in(table[SOURCE_LINE], lines[SOURCE_LINE].combine_chunks())
+                    writer.write_table(table.filter(pc.invert(is_dropped)))
+        partial.replace(rows)
+
+    def _make_evidence(self) -> None:
+        """Make `evidence` with the raw text of all quarantined rows that could be read."""
+        raws = ", ".join([SOURCE_LINE, *(column.raw for column in self.mapping.columns)])
+        self.connection.execute(f"create or replace table {_EVIDENCE} as select {raws} from {_FAULTY}")
+        if not self._count(_SET_ASIDE):
+            return
+        columns = ", ".join(column.raw for column in self.mapping.columns) or "true as is_row"
+        for batch in self._again(columns):
+            self.connection.register("again", batch.table.append_column(SOURCE_LINE, pa.array(batch.lines)))
+            self.connection.execute(
+                f"insert into {_EVIDENCE} select {raws}"
+                f" from again semi join {_SET_ASIDE} using ({SOURCE_LINE})"
+            )
+            self.connection.unregister("again")
+
+    def _again(self, columns: str) -> Iterator[Batch]:
+        return self.records.batches(lambda relation: f"select {columns} from {relation}")
+
+    def _write_quarantine(self) -> None:
+        purposes: dict[str, list[tuple[str, str]]] = {}
+        for column, field_name in self.mapping.party_fields.items():
+            purposes.setdefault(purpose_of(field_name), []).append((_EVIDENCE, column.raw))
+        make_pseudonym_tables(self.connection, self.pseudonymiser, self.member_iso2, purposes)
+        target = quote_literal(self.target / QUARANTINE_FILE)
+        self.connection.execute(
+            f"copy (from ({self._quarantine_sql()}) order by {SOURCE_LINE}) to {target}"
+            " (format parquet, compression zstd)"
         )
-    else:
-        query = f"select {raws} from {STAGED} where problems is not null"
-    connection.execute(f"create table {_EVIDENCE} as {query}")
 
+    def _quarantine_sql(self) -> str:
+        """Return SQL of the quarantine: rows with their used columns as JSON, lines by their place only.
 
-def _make_pseudonyms(reader: FileReader, member_iso2: str, pseudonymiser: Pseudonymiser) -> None:
-    columns: dict[str, list[tuple[str, str]]] = {}
-    for field in reader.mapping.dataset.fields:
-        if field.is_pseudonymised:
-            columns.setdefault(purpose_of(field.name), []).append((STAGED, field.name))
-    for column, field_name in reader.mapping.party_fields.items():
-        columns[purpose_of(field_name)].append((_EVIDENCE, column.raw))
-    make_pseudonym_tables(reader.connection, pseudonymiser, member_iso2, columns)
-
-
-def _rows_sql(dataset: Dataset, raw: StoredRaw) -> str:
-    parties = {field.name: field.name for field in dataset.fields if field.is_pseudonymised}
-    pseudonyms, joins = join_pseudonyms(parties, "sound")
-    lineage = _lineage(raw)
-    columns = ", ".join(
-        f"cast({lineage.get(name) or pseudonyms.get(name) or f'sound.{quote_identifier(name)}'} as {kind})"
-        f" as {quote_identifier(name)}"
-        for name, kind in dataset.landed_columns.items()
-    )
-    return (
-        f"select {columns} from {STAGED} as sound{joins} where sound.problems is null"
-        f" and sound.source_line not in (select source_line from {_SET_ASIDE})"
-    )
-
-
-def _lineage(raw: StoredRaw) -> dict[str, str]:
-    return {
-        "extract_id": quote_literal(raw.extract_id),
-        "source_file": quote_literal(raw.file_name),
-        "source_line": "sound.source_line",
-    }
-
-
-def _quarantine_sql(reader: FileReader, raw: StoredRaw, member_iso2: str) -> str:
-    """Return SQL of the quarantine: rows with their used columns as JSON, lines by their place only.
-
-    A line that cannot be split may hold a name anywhere, so its text stays in the raw file.
-    """
-    parties = {column.raw: field for column, field in reader.mapping.party_fields.items()}
-    pseudonyms, joins = join_pseudonyms(parties, _EVIDENCE)
-    pairs = ", ".join(
-        f"{quote_literal(column.name)}, {pseudonyms.get(column.raw, f'{_EVIDENCE}.{column.raw}')}"
-        for column in reader.mapping.columns
-    )
-    place = quote_literal(f"raw/{member_iso2}/{raw.sha256}/{raw.file_name}")
-    return f"""
-        with found as (
-            select source_line, problems, true as is_row from {STAGED} where problems is not null
-            union all select source_line, problems, true from {_SET_ASIDE}
-            union all select source_line, problems, false from {UNREADABLE}
+        A line that cannot be split may hold a name anywhere, so its text stays in the raw file.
+        """
+        parties = {column.raw: field for column, field in self.mapping.party_fields.items()}
+        pseudonyms, joins = join_pseudonyms(parties, _EVIDENCE)
+        pairs = ", ".join(
+            f"{quote_literal(column.name)}, {pseudonyms.get(column.raw, f'{_EVIDENCE}.{column.raw}')}"
+            for column in self.mapping.columns
         )
-        select
-            found.source_line,
-            list_transform(found.problems, lambda problem: problem.message) as reasons,
-            cast(case when is_row then json_object({pairs})
-                else json_object('text_kept_in', {place}, 'line', found.source_line) end as VARCHAR)
-                as record,
-            {quote_literal(raw.extract_id)} as extract_id,
-            {quote_literal(raw.file_name)} as source_file
-        from found
-        left join {_EVIDENCE} on found.is_row and found.source_line = {_EVIDENCE}.source_line{joins}
-    """
+        place = quote_literal(f"raw/{self.member_iso2}/{self.raw.folder.name}/{self.raw.file_name}")
+        return f"""
+            with found as (
+                select {SOURCE_LINE}, problems, true as is_row from {_FAULTY}
+                union all select {SOURCE_LINE}, problems, true from {_SET_ASIDE}
+                union all select {SOURCE_LINE}, problems, false from {_UNREADABLE}
+            )
+            select
+                found.{SOURCE_LINE},
+                list_transform(found.problems, lambda problem: problem.message) as reasons,
+                list_transform(found.problems, lambda problem: problem.kind) as reason_kinds,
+                cast(case when is_row then json_object({pairs})
+                    else json_object('text_kept_in', {place}, 'line', found.{SOURCE_LINE}) end as VARCHAR)
+                    as record,
+                {quote_literal(self.raw.extract_id)} as extract_id,
+                {quote_literal(self.raw.file_name)} as source_file
+            from found
+            left join {_EVIDENCE}
+                on found.is_row and found.{SOURCE_LINE} = {_EVIDENCE}.{SOURCE_LINE}{joins}
+        """
 
+    def _reasons(self) -> dict[str, int]:
+        found = " union all ".join(f"select problems from {table}" for table in self._apart)
+        rows = self.connection.execute(
+            f"select problem.kind, count(*) from (select unnest(problems) as problem from ({found}))"
+            " group by all order by all"
+        ).fetchall()
+        return {str(kind): int(count) for kind, count in rows}
 
-def _reasons(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    rows = connection.execute(f"""
-        with found as (
-            select problems from {STAGED} where problems is not null
-            union all select problems from {_SET_ASIDE}
-            union all select problems from {UNREADABLE}
-        )
-        select problem.kind, count(*)
-        from (select unnest(problems) as problem from found)
-        group by all order by all
-    """).fetchall()
-    return {str(kind): int(count) for kind, count in rows}
+    def _registered_range(self, rows: Path, landed: int) -> tuple[date | None, date | None]:
+        if not landed or "registered_date" not in self.mapping.dataset.by_name:
+            return None, None
+        found: Any = self.connection.execute(
+            f"select min(registered_date), max(registered_date) from read_parquet({quote_literal(rows)})"
+        ).fetchone()
+        return found[0], found[1]
 
-
-def _registered_range(
-    connection: duckdb.DuckDBPyConnection, dataset: Dataset, rows: Path, landed: int
-) -> tuple[date | None, date | None]:
-    if not landed or "registered_date" not in dataset.by_name:
-        return None, None
-    found: Any = connection.execute(
-        f"select min(registered_date), max(registered_date) from read_parquet({quote_literal(rows)})"
-    ).fetchone()
-    return found[0], found[1]
-
-
-def _copy_ordered(connection: duckdb.DuckDBPyConnection, query: str, target: Path) -> None:
-    connection.execute(
-        f"copy (from ({query}) order by source_line) to {quote_literal(target)}"
-        " (format parquet, compression zstd)"
-    )
-
-
-def _count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
-    row = connection.execute(f"select count(*) from {relation}").fetchone()
-    return int(row[0]) if row else 0
+    def _count(self, relation: str) -> int:
+        row = self.connection.execute(f"select count(*) from {relation}").fetchone()
+        return int(row[0]) if row else 0

@@ -40,7 +40,7 @@ def test_help_imports_nothing_heavy():
 
 
 _COMMANDS = [
-    *("demo", "run", "status", "serve", "worker", "members", "models", "config"),
+    *("demo", "run", "status", "serve", "worker", "members", "models", "config", "quarantine", "privacy"),
     *("ingest", "validate", "transform", "train", "score", "publish"),
 ]
 

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from tidewaiter.contracts import Contract
-from tidewaiter.landing import ExtractRefused, Receipt, land_file
+from tidewaiter.landing import ExtractRefused, Receipt, land_file, land_files
 from tidewaiter.pseudonyms import Pseudonymiser
 from tidewaiter.settings import Settings
 
@@ -122,6 +122,19 @@ class LandingBench:
             receipt = land_file(path, contract.extracts[0], contract, self.settings, self.pseudonymiser)
         except ExtractRefused as refusal:
             receipt = refusal.receipt
+        return self._landed(receipt)
+
+    def land_all(self, content: bytes, contract: Contract | None = None, *, name: str) -> list[Landed]:
+        """Land a file that may be an archive of several."""
+        path = self.root / "sent" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        contract = contract or a_contract()
+        extract = contract.extracts[0]
+        receipts = land_files(path, extract, contract, self.settings, self.pseudonymiser)
+        return [self._landed(receipt) for receipt in receipts]
+
+    def _landed(self, receipt: Receipt) -> Landed:
         folder = self.settings.paths.extract_folder(receipt.dataset, receipt.member_iso2, receipt.extract_id)
         return Landed(receipt, folder)
 

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from tidewaiter.canonical import load_dataset
-from tidewaiter.errors import UsageProblem
+from tidewaiter.errors import ExitCode, TidewaiterError
+from tidewaiter.landing.drift import SchemaDrift
 from tidewaiter.pseudonyms import Pseudonymiser
 
 GOOD = "A1,1,2024-03-01,S01,010121,Acme,12.50"
@@ -307,7 +308,7 @@ def test_a_mended_contract_lands_the_same_bytes_again(bench, contract_of, landin
 def test_a_contract_that_does_not_fit_the_file_says_where(
     bench, contract_of, landing_header, fields, message
 ):
-    with pytest.raises(UsageProblem) as raised:
+    with pytest.raises(TidewaiterError) as raised:
         bench.land(lines(landing_header, GOOD), contract_of(fields))
     assert message in str(raised.value)
     assert "XT" in str(raised.value)
@@ -317,14 +318,15 @@ def test_a_contract_that_does_not_fit_the_file_says_where(
 
 
 def test_every_missing_column_is_named_at_once(bench, landing_header):
-    with pytest.raises(UsageProblem) as raised:
+    with pytest.raises(SchemaDrift) as raised:
         bench.land(lines(landing_header.replace("office", "bureau").replace("hs", "tariff"), GOOD))
+    assert raised.value.exit_code is ExitCode.GATE_REFUSED
     assert len(raised.value.problems) == 2
     assert all("file.csv" in problem.where for problem in raised.value.problems)
 
 
 def test_a_mapped_column_that_appears_twice_is_refused(bench, landing_header):
-    with pytest.raises(UsageProblem, match="appears 2 times"):
+    with pytest.raises(SchemaDrift, match="appears 2 times"):
         bench.land(lines(landing_header + ",value", GOOD + ",1"))
 
 

@@ -1,0 +1,16 @@
+select
+    -- keys
+    member_iso2,
+    office_code,
+    duty_date,
+    shift_code,
+    inspector_id,
+
+    -- values
+    team_code,
+
+    -- lineage
+    extract_id,
+    source_file,
+    source_line
+from {{ source('landing', 'inspector_roster') }}

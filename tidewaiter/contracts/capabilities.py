@@ -1,0 +1,73 @@
+"""What a contract supports downstream, from the fields that it maps. Declared in `capabilities.yaml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from tidewaiter.contracts.model import Contract
+
+_DEFAULT_DATASET = "declaration_items"
+
+
+class Capability(BaseModel):
+    """Something that can be done with a member's data.
+
+    Attributes:
+        kind: Where it is used.
+        needs: Groups of fields; of each group one is enough.
+        source: Where the need comes from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Literal["features", "labels", "values", "integrity"]
+    source: str
+    needs: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Lack:
+    """A capability that a contract does not support, and the fields that are missing for it."""
+
+    capability: Capability
+    missing: tuple[tuple[str, ...], ...]
+
+    @property
+    def in_words(self) -> str:
+        """The missing fields: `a or b, and c`."""
+        return ", and ".join(" or ".join(group) for group in self.missing)
+
+
+@cache
+def load_capabilities() -> tuple[Capability, ...]:
+    """Return what can be done downstream, as declared."""
+    text = files(__package__).joinpath("capabilities.yaml").read_text(encoding="utf-8")
+    return tuple(Capability.model_validate(entry) for entry in yaml.safe_load(text))
+
+
+def unsupported(contract: Contract) -> list[Lack]:
+    """Return what a contract does not support, with the fields that it would have to map."""
+    mapped = {
+        name
+        for extract in contract.extracts
+        for field in extract.fields
+        for name in _names(extract.dataset, field)
+    }
+    lacks = []
+    for capability in load_capabilities():
+        missing = tuple(group for group in capability.needs if mapped.isdisjoint(group))
+        if missing:
+            lacks.append(Lack(capability, missing))
+    return lacks
+
+
+def _names(dataset: str, field: str) -> tuple[str, ...]:
+    qualified = f"{dataset}.{field}"
+    return (field, qualified) if dataset == _DEFAULT_DATASET else (qualified,)

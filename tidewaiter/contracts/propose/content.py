@@ -1,0 +1,260 @@
+"""What the values of a column say: shares of a sample that read as numbers, dates, codes or flags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidewaiter.contracts.propose.names import fold, vocabulary
+from tidewaiter.warehouse import quote_identifier, quote_literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+# Day before month first: of the two readings of 03/04/2024, customs systems mean the first.
+DATE_FORMATS = (
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%Y%m%d",
+    "%d/%m/%Y",
+    "%d-%m-%Y",
+    "%d.%m.%Y",
+    "%d/%m/%y",
+    "%d-%m-%y",
+    "%d.%m.%y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%m/%d/%Y",
+    "%m/%d/%y",
+    "%d%m%Y",
+)
+_TIMES = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f")
+_MOST_VALUES = 40
+_NULL_SPELLINGS = ("-", "--", "NULL", "null", "N/A", "n/a", "\\N", "#N/A", "S/N", "ND", "N/D", "(null)", ".")
+_BLANKS = "\u00a0\u202f"  # no-break blanks between groups of digits
+_SOME_SHARE = 0.005
+_NEARLY_ALL = 0.9
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How numbers are written in a sample."""
+
+    decimal: str
+    thousands: str | None
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """What a column of the sample holds; shares are of its values, "no value" left out.
+
+    Attributes:
+        position: Its place, from 0.
+        name: Its name in the header.
+        values: Rows with a value.
+        rows: Rows of the sample.
+        distinct: Different values.
+        number, whole, country, currency: Shares that read as such.
+        hs_digits: Shares by number of digits, of values that look like a commodity code.
+        date_format: The format that reads nearly all values, if one does.
+        is_ambiguous_date: Day and month could be the other way round.
+        most_common: Values with their counts, commonest first, where there are not too many.
+    """
+
+    position: int
+    name: str
+    values: int
+    rows: int
+    distinct: int
+    number: float
+    whole: float
+    country: float
+    currency: float
+    hs_digits: dict[int, float]
+    date_format: str | None
+    is_ambiguous_date: bool
+    most_common: tuple[tuple[str, int], ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the sample says nothing of this column."""
+        return self.values == 0
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether no value occurs twice and none is missing."""
+        return 0 < self.rows == self.values == self.distinct
+
+    @property
+    def commodity(self) -> float:
+        """Share of values of six to twelve digits, or five to eleven where a leading zero was lost."""
+        return sum(share for digits, share in self.hs_digits.items() if digits >= 5)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The different values, where there are few enough to be a list of codes."""
+        return tuple(value for value, _ in self.most_common)
+
+    @property
+    def flags(self) -> dict[str, bool] | None:
+        """Each value as true or false, where all of them are known spellings of a flag."""
+        known = {
+            spelling: flag == "true"
+            for flag, spellings in vocabulary()["flags"].items()
+            for spelling in spellings
+        }
+        found = {value: known[fold(value)] for value in self.codes if fold(value) in known}
+        return found if found and len(found) == self.distinct else None
+
+
+def null_spellings(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the spellings of "no value" that stand in more than a few cells of some column."""
+    listed = ", ".join(quote_literal(spelling) for spelling in _NULL_SPELLINGS)
+    counts = ", ".join(
+        f"histogram(trim(c{position})) filter (trim(c{position}) in ({listed}))"
+        for position in range(len(columns))
+    )
+    row = connection.execute(f"select count(*), {counts} from {quote_identifier(table)}").fetchone()
+    if row is None or not row[0]:
+        return ("",)
+    found = {
+        spelling
+        for histogram in row[1:]
+        for spelling, count in (histogram or {}).items()
+        if count >= max(2, _SOME_SHARE * row[0])
+    }
+    return ("", *(spelling for spelling in _NULL_SPELLINGS if spelling in found))
+
+
+def number_marks(connection: duckdb.DuckDBPyConnection, table: str, columns: tuple[str, ...]) -> Marks:
+    """Return how numbers are written, by counting what can be read in one way only."""
+    values = " union all ".join(
+        f"select trim(c{position}) as v from {quote_identifier(table)}" for position in range(len(columns))
+    )
+    comma, point, groups_comma, groups_point, groups_space, groups_quote = _counts(
+        connection,
+        "select "
+        + ", ".join(
+            f"count(*) filter (regexp_full_match(v, {quote_literal(pattern)}))"
+            for pattern in (
+                # Three digits after a mark may be thousands; any other number of them are decimals.
+                rf"[+-]?[0-9 .'{_BLANKS}]*[0-9],([0-9]{{1,2}}|[0-9]{{4,6}})",
+                rf"[+-]?[0-9 ,'{_BLANKS}]*[0-9]\.([0-9]{{1,2}}|[0-9]{{4,6}})",
+                r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?",
+                r"[+-]?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]+)?",
+                rf"[+-]?[0-9]{{1,3}}([ {_BLANKS}][0-9]{{3}})+([,.][0-9]+)?",
+                r"[+-]?[0-9]{1,3}('[0-9]{3})+([,.][0-9]+)?",
+            )
+        )
+        + f" from ({values})",
+    )
+    decimal = "," if comma > point else "."
+    by_mark = {" ": groups_space, "'": groups_quote, ("." if decimal == "," else ","): 0}
+    by_mark["." if decimal == "," else ","] = groups_point if decimal == "," else groups_comma
+    thousands, count = max(by_mark.items(), key=lambda found: found[1])
+    return Marks(decimal, thousands if count else None)
+
+
+def profile_column(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    position: int,
+    name: str,
+    null_values: tuple[str, ...],
+    marks: Marks,
+) -> ColumnProfile:
+    """Return what one column of the sample holds."""
+    nulls = ", ".join(quote_literal(spelling) for spelling in null_values)
+    relation = (
+        f"(select case when trim(c{position}) in ({nulls}) then null else trim(c{position}) end as v"
+        f" from {quote_identifier(table)})"
+    )
+    plain = "v"
+    if marks.thousands:
+        space = f"translate({plain}, '{_BLANKS}', '  ')" if marks.thousands == " " else plain
+        plain = f"replace({space}, {quote_literal(marks.thousands)}, '')"
+    if marks.decimal == ",":
+        plain = f"replace({plain}, ',', '.')"
+    countries = ", ".join(quote_literal(code) for code in vocabulary()["countries"].split())
+    currencies = ", ".join(quote_literal(code) for code in vocabulary()["currencies"].split())
+    rows, values, distinct, number, whole, country, currency = _counts(
+        connection,
+        f"""
+        select
+            count(*), count(v), count(distinct v),
+            count(*) filter (regexp_full_match({plain}, '[+-]?[0-9]*\\.?[0-9]+')),
+            count(*) filter (regexp_full_match(v, '[+-]?[0-9]+')),
+            count(*) filter (v in ({countries})),
+            count(*) filter (v in ({currencies}))
+        from {relation}
+        """,
+    )
+    share = (lambda count: count / values) if values else (lambda count: 0.0)
+    date_format, is_ambiguous = _date_format(connection, relation, values)
+    return ColumnProfile(
+        position=position,
+        name=name,
+        values=values,
+        rows=rows,
+        distinct=distinct,
+        number=share(number),
+        whole=share(whole),
+        country=share(country),
+        currency=share(currency),
+        hs_digits={
+            int(digits): share(count)
+            for digits, count in connection.execute(
+                f"select len(v), count(*) from {relation}"
+                " where regexp_full_match(v, '[0-9]{5,12}')"
+                # Chapters 01 to 99, also where a leading zero was lost.
+                " and left(lpad(v, cast(len(v) + len(v) % 2 as INTEGER), '0'), 2) <> '00'"
+                " group by all order by all"
+            ).fetchall()
+        },
+        date_format=date_format,
+        is_ambiguous_date=is_ambiguous,
+        most_common=tuple(
+            (str(value), int(count))
+            for value, count in connection.execute(
+                f"select v, count(*) as n from {relation} where v is not null"
+                f" group by all order by n desc, v limit {_MOST_VALUES}"
+            ).fetchall()
+        )
+        if distinct <= _MOST_VALUES
+        else (),
+    )
+
+
+def _date_format(
+    connection: duckdb.DuckDBPyConnection, relation: str, values: int
+) -> tuple[str | None, bool]:
+    """Return the first format that reads nearly all values as days since 1980, and if it may be wrong."""
+    if not values:
+        return None, False
+    with_times = [
+        f"{day}{between}{time}" for day in DATE_FORMATS for between in (" ", "T") for time in _TIMES
+    ]
+    formats = [*DATE_FORMATS, *with_times]
+    counts = _counts(
+        connection,
+        "select "
+        + ", ".join(
+            f"count(*) filter (year(try_strptime(v, {quote_literal(form)})) between 1980 and 2100)"
+            for form in formats
+        )
+        + f" from {relation}",
+    )
+    fitting = [form for form, count in zip(formats, counts, strict=True) if count >= _NEARLY_ALL * values]
+    if not fitting:
+        return None, False
+    # The format that reads the most; of equals the first. A year of two digits reads four as well.
+    best = max(fitting, key=lambda form: (counts[formats.index(form)], -formats.index(form)))
+    other = best.replace("%d", "\0").replace("%m", "%d").replace("\0", "%m")
+    return best, other != best and other in fitting and "/" in best
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
+    row = connection.execute(query).fetchone()
+    return tuple(int(count) for count in row or ())

@@ -1,0 +1,217 @@
+"""From columns to canonical fields: which column is which field, by its name and by what it holds.
+
+Each column feeds one field and each field has one column, best agreement first; what follows from a
+column that was found (a subheading from a national code, the second lane from the first) comes after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tidewaiter.canonical import Dataset, Field
+from tidewaiter.contracts.propose.commodity import commodity_guesses
+from tidewaiter.contracts.propose.content import ColumnProfile, Marks
+from tidewaiter.contracts.propose.names import field_scores, fold
+from tidewaiter.contracts.propose.values import code_map
+from tidewaiter.warehouse import quote_identifier
+
+FROM_CONTENT = "guessed from content"
+_LEAST_NAME_SCORE = 0.6
+_MOST = 0.8
+_HALF = 0.5
+_SURE = 0.95
+_CONFIRMED_BY_CONTENT = 0.05
+_FEW_CODES = 15
+_FEW_FLAGS = 5
+_TONNES = {"tm", "ton", "tons", "tonne", "tonnes", "tonelada", "toneladas"}
+_BASES = ("cif", "fob")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """How one canonical field may be filled.
+
+    Attributes:
+        field: The canonical field.
+        mapping: What the contract would say.
+        basis: Where the guess comes from, in words.
+        columns: Source columns that it uses.
+        open_question: Why it cannot stand as it is; empty where it can.
+    """
+
+    field: str
+    mapping: dict[str, Any]
+    basis: str
+    columns: tuple[str, ...] = ()
+    open_question: str = ""
+
+
+@dataclass
+class _Guesses:
+    found: dict[str, Guess] = field(default_factory=dict)
+    taken: set[int] = field(default_factory=set)
+
+    def add(self, guess: Guess, *columns: ColumnProfile) -> None:
+        self.found[guess.field] = guess
+        self.taken |= {column.position for column in columns}
+
+    def free(self, columns: Sequence[ColumnProfile]) -> list[ColumnProfile]:
+        return [column for column in columns if column.position not in self.taken]
+
+
+def by_name(score: float) -> str:
+    """Return the words for a guess by name."""
+    return f"guessed from the name: {score:.2f}"
+
+
+def guess_fields(dataset: Dataset, columns: Sequence[ColumnProfile], marks: Marks) -> dict[str, Guess]:
+    """Return the fields of a dataset that the columns of a sample seem to fill, in canonical order."""
+    # A name that occurs twice cannot be mapped; unnamed columns neither.
+    names = [column.name for column in columns]
+    usable = [column for column in columns if column.name and names.count(column.name) == 1]
+    guesses = _Guesses()
+    if "hs6" in dataset.by_name:
+        scores = {
+            column.position: field_scores(column.name, dataset.dataset).get("hs6", 0.0) for column in usable
+        }
+        for found, column in commodity_guesses(usable, scores, _LEAST_NAME_SCORE):
+            guesses.add(Guess(**found), column)
+    _assign_by_name(dataset, usable, marks, guesses)
+    _assign_by_content(dataset, usable, guesses)
+    _derive(dataset, columns, guesses)
+    return {name: guesses.found[name] for name in dataset.by_name if name in guesses.found}
+
+
+def _assign_by_name(
+    dataset: Dataset, columns: Sequence[ColumnProfile], marks: Marks, guesses: _Guesses
+) -> None:
+    candidates = [
+        (score + _CONFIRMED_BY_CONTENT * _is_confirmed(target, column), score, target, column)
+        for column in guesses.free(columns)
+        for name, score in field_scores(column.name, dataset.dataset).items()
+        if score >= _LEAST_NAME_SCORE
+        and name not in guesses.found
+        and _may_be(target := dataset.field(name), column)
+    ]
+    order = {name: number for number, name in enumerate(dataset.by_name)}
+    candidates.sort(key=lambda one: (-one[0], order[one[2].name], one[3].position))
+    for _, score, target, column in candidates:
+        if target.name not in guesses.found and column.position not in guesses.taken:
+            guesses.add(_guess(target, column, marks, by_name(score)), column)
+
+
+def _assign_by_content(dataset: Dataset, columns: Sequence[ColumnProfile], guesses: _Guesses) -> None:
+    """Fill what no name gave, where the values alone leave little doubt."""
+    if "registered_at" in dataset.by_name and "registered_at" not in guesses.found:
+        for column in guesses.free(columns):
+            if column.date_format and column.values == column.rows:
+                guesses.add(
+                    _guess(dataset.field("registered_at"), column, Marks(".", None), FROM_CONTENT), column
+                )
+                break
+    for name, share in (
+        ("origin_iso2", "country"),
+        ("dispatch_iso2", "country"),
+        ("currency_code", "currency"),
+    ):
+        if name in dataset.by_name and name not in guesses.found:
+            fitting = [one for one in guesses.free(columns) if getattr(one, share) >= _SURE]
+            if fitting:
+                column = fitting[0]
+                guesses.add(Guess(name, {"column": column.name}, FROM_CONTENT, (column.name,)), column)
+
+
+def _derive(dataset: Dataset, columns: Sequence[ColumnProfile], guesses: _Guesses) -> None:
+    """Add what follows from the columns that were found."""
+    found = guesses.found
+    if "lane_initial_code" in found and "lane_final_code" not in found:
+        first = found["lane_initial_code"]
+        found["lane_final_code"] = replace(first, field="lane_final_code", basis="the only lane there is")
+    declaration = _column_of("declaration_id", columns, found)
+    if "item_no" in dataset.by_name and "item_no" not in found and declaration and declaration.is_unique:
+        found["item_no"] = Guess(
+            "item_no", {"constant": 1}, f"{FROM_CONTENT}: no declaration occurs twice in the sample"
+        )
+    value = _column_of("declared_value", columns, found)
+    if "value_basis_code" not in found and value is not None:
+        for basis in _BASES:
+            if basis in fold(value.name).split():
+                found["value_basis_code"] = Guess(
+                    "value_basis_code", {"constant": basis.upper()}, f"named in {value.name!r}"
+                )
+    if "is_irregular" in found and ("label_at" not in found or found["label_at"].open_question):
+        question = "a label says when it was known: map label_at first"
+        found["is_irregular"] = replace(found["is_irregular"], open_question=question)
+
+
+def _column_of(
+    name: str, columns: Sequence[ColumnProfile], found: Mapping[str, Guess]
+) -> ColumnProfile | None:
+    wanted = found[name].columns if name in found else ()
+    return next((column for column in columns if column.name in wanted), None)
+
+
+def _guess(target: Field, column: ColumnProfile, marks: Marks, basis: str) -> Guess:
+    mapping: dict[str, Any] = {"column": column.name}
+    questions = []
+    if target.type in ("date", "timestamp") and column.date_format:
+        mapping["formats"] = [column.date_format]
+        if column.is_ambiguous_date:
+            basis += "; day before month, though the sample would bear the other order"
+    if target.unit == "kg" and _TONNES & set(fold(column.name).split()):
+        plain = quote_identifier(column.name)
+        if marks.thousands:
+            plain = f"replace({plain}, '{marks.thousands}', '')".replace("'''", "''''")
+        plain = f"replace({plain}, ',', '.')" if marks.decimal == "," else plain
+        mapping = {"expression": f"cast({plain} as decimal(18, 6)) * 1000"}
+        basis += "; tonnes to kilograms"
+    if target.type == "boolean" or target.code_list:
+        found = code_map(target, column)
+        if found.codes:
+            mapping["codes"] = found.codes
+        if found.unknown:
+            questions.append(f"say what these mean: {', '.join(found.unknown)}")
+        if found.left_out:
+            basis += f"; rare, and left to quarantine: {', '.join(found.left_out)}"
+    if column.is_empty:
+        basis += "; the sample has no value in it"
+    return Guess(target.name, mapping, basis, (column.name,), "; ".join(questions))
+
+
+def _may_be(target: Field, column: ColumnProfile) -> bool:
+    """Whether the values of a column can be this field's; an empty column can be anything."""
+    return column.is_empty or all(_conditions(target, column))
+
+
+def _conditions(target: Field, column: ColumnProfile) -> Iterator[bool]:
+    if target.name == "hs6":
+        yield column.commodity >= _MOST
+    elif target.pattern == "[A-Z]{2}":
+        yield column.country >= _HALF
+    elif target.pattern == "[A-Z]{3}":
+        yield column.currency >= _HALF
+    if target.type in ("date", "timestamp"):
+        yield column.date_format is not None
+    elif target.type == "decimal":
+        yield column.number >= _MOST
+    elif target.type == "integer":
+        yield column.whole >= _MOST
+    elif target.type == "boolean":
+        yield column.distinct <= _FEW_FLAGS
+    elif target.code_list:
+        yield column.distinct <= _FEW_CODES
+    else:
+        # A date between signs is no code and no name.
+        yield column.date_format is None or column.whole >= _MOST
+
+
+def _is_confirmed(target: Field, column: ColumnProfile) -> bool:
+    if column.is_empty:
+        return False
+    if target.type in ("date", "timestamp"):
+        return column.date_format is not None
+    if target.pattern in ("[A-Z]{2}", "[A-Z]{3}"):
+        return max(column.country, column.currency) >= _SURE
+    return target.type == "boolean" and column.flags is not None

@@ -1,0 +1,159 @@
+"""The proposal: one entry for each kind of sample, with the guesses for its fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidewaiter.canonical import DATASETS, Dataset, DatasetName, load_dataset
+from tidewaiter.contracts.propose.content import null_spellings, number_marks, profile_column
+from tidewaiter.contracts.propose.match import Guess, guess_fields
+from tidewaiter.contracts.propose.sniff import Sample, read_sample
+from tidewaiter.warehouse import open_duckdb
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from tidewaiter.settings import Settings
+
+_NUMBERS = re.compile(r"\d+(?:[-_.]?\d+)*")
+_GLOB = re.compile(r"([\[\]*?])")
+
+
+@dataclass(frozen=True)
+class ProposedExtract:
+    """One entry of `extracts`, as far as it could be guessed.
+
+    Attributes:
+        dataset: Canonical table that the columns fit best.
+        samples: Names of the samples it was guessed from.
+        files: Patterns that the samples' names suggest.
+        format: The contract's `format`.
+        null_values: Spellings of "no value" that the sample has.
+        columns: Columns of the sample, in order.
+        guesses: Canonical field to its guess, in canonical order.
+        notes: What to look at again.
+    """
+
+    dataset: DatasetName
+    samples: tuple[str, ...]
+    files: tuple[str, ...]
+    format: dict[str, Any]
+    null_values: tuple[str, ...]
+    columns: tuple[str, ...]
+    guesses: dict[str, Guess]
+    notes: tuple[str, ...]
+
+    @property
+    def mapped(self) -> dict[str, Guess]:
+        """The guesses that can stand as they are."""
+        return {name: guess for name, guess in self.guesses.items() if not guess.open_question}
+
+    @property
+    def unmapped(self) -> list[str]:
+        """Fields that a contract may map and this one does not, in canonical order."""
+        fields = load_dataset(self.dataset).fields
+        return [field.name for field in fields if not field.set_by_landing and field.name not in self.mapped]
+
+    @property
+    def to_fill_in(self) -> list[str]:
+        """Fields without which the contract does not load."""
+        return [name for name in required_fields(load_dataset(self.dataset)) if name not in self.mapped]
+
+    @property
+    def unused_columns(self) -> list[str]:
+        """Columns of the sample that feed no field."""
+        used = {column for guess in self.guesses.values() for column in guess.columns}
+        return [column for column in self.columns if column not in used]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A contract as it may be."""
+
+    member: str
+    name: str
+    time_zone: str | None
+    extracts: tuple[ProposedExtract, ...]
+
+
+def propose(
+    member: str, samples: Sequence[Path], settings: Settings, *, name: str = "", time_zone: str | None = None
+) -> Proposal:
+    """Guess a contract from samples; samples with the same columns make one entry.
+
+    Args:
+        member: ISO 3166-1 alpha-2 code.
+        samples: Files as the member sends them.
+        settings: For the connection.
+        name: Name of the administration; the code where it is not given.
+        time_zone: Zone of the source's times; UTC, marked as open, where it is not given.
+
+    Raises:
+        UsageProblem: A sample cannot be read.
+    """
+    entries: dict[tuple[Any, ...], ProposedExtract] = {}
+    with open_duckdb(settings) as connection:
+        for number, path in enumerate(samples):
+            with read_sample(path, connection, f"sample_{number}") as sample:
+                entry = _propose_extract(connection, sample)
+            kind = (entry.dataset, entry.columns, entry.format["kind"])
+            if known := entries.get(kind):
+                entry = replace(
+                    known,
+                    samples=(*known.samples, *entry.samples),
+                    files=tuple(dict.fromkeys((*known.files, *entry.files))),
+                )
+            entries[kind] = entry
+    return Proposal(member, name or f"Member {member}", time_zone, tuple(entries.values()))
+
+
+def required_fields(dataset: Dataset) -> list[str]:
+    """Return the fields that every contract for the dataset must map."""
+    return [
+        field.name
+        for field in dataset.fields
+        if not field.nullable and field.default is None and not field.set_by_landing
+    ]
+
+
+def _propose_extract(connection: duckdb.DuckDBPyConnection, sample: Sample) -> ProposedExtract:
+    null_values = null_spellings(connection, sample.table, sample.columns)
+    marks = number_marks(connection, sample.table, sample.columns)
+    columns = [
+        profile_column(connection, sample.table, position, name, null_values, marks)
+        for position, name in enumerate(sample.columns)
+    ]
+    guesses = {name: guess_fields(load_dataset(name), columns, marks) for name in DATASETS}
+    dataset = max(DATASETS, key=lambda name: _completeness(load_dataset(name), guesses[name]))
+    text_format = dict(sample.format)
+    if marks.decimal != ".":
+        text_format["decimal_mark"] = marks.decimal
+    if marks.thousands:
+        text_format["thousands_mark"] = marks.thousands
+    return ProposedExtract(
+        dataset=dataset,
+        samples=(sample.path.name,),
+        files=(_pattern(sample.path.name),),
+        format=text_format,
+        null_values=null_values,
+        columns=sample.columns,
+        guesses=guesses[dataset],
+        notes=sample.notes,
+    )
+
+
+def _completeness(dataset: Dataset, guesses: dict[str, Guess]) -> tuple[float, int]:
+    """Share of the required fields that were guessed; of equals, the dataset with more fields guessed."""
+    required = required_fields(dataset)
+    return sum(name in guesses for name in required) / len(required), len(guesses)
+
+
+def _pattern(file_name: str) -> str:
+    """Return a pattern for a name: what is a number may be another one."""
+    escaped = _GLOB.sub(r"[\1]", file_name)
+    stem, dot, suffix = escaped.rpartition(".")
+    return f"{_NUMBERS.sub('*', stem)}{dot}{suffix}" if dot else _NUMBERS.sub("*", escaped)

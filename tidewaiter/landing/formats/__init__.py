@@ -1,0 +1,73 @@
+"""Formats other than CSV: each opens a file as a `Source` of records, all text, all accounted for.
+
+What belongs here turns bytes into records; what the records mean is the mapping's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidewaiter.contracts import (
+    AnyFormat,
+    ExcelFormat,
+    FixedWidthFormat,
+    JsonFormat,
+    ParquetFormat,
+    XmlFormat,
+)
+from tidewaiter.landing.formats.opening import Opening
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from tidewaiter.landing.staged import Source
+
+__all__ = ["open_format"]
+
+
+def open_format(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    file_format: AnyFormat,
+    folder: Path,
+    where: str,
+    wanted: tuple[str, ...],
+) -> Source:
+    """Open a file of any format but CSV.
+
+    Args:
+        connection: Where the records come to be.
+        path: The file; it is only read.
+        file_format: How it reads.
+        folder: Empty work folder for what is made of it.
+        where: Member and file, for messages.
+        wanted: Names of the columns that the contract uses.
+
+    Raises:
+        TidewaiterError: The file does not read as the contract says.
+    """
+    opening = Opening(connection, path, folder, where, wanted)
+    match file_format:
+        case FixedWidthFormat():
+            from tidewaiter.landing.formats.fixed_width import FixedWidthSource
+
+            return FixedWidthSource(opening, file_format)
+        case JsonFormat():
+            from tidewaiter.landing.formats.json_records import JsonSource
+
+            return JsonSource(opening, file_format)
+        case XmlFormat():
+            from tidewaiter.landing.formats.xml_records import XmlSource
+
+            return XmlSource(opening, file_format)
+        case ParquetFormat():
+            from tidewaiter.landing.formats.parquet import ParquetSource
+
+            return ParquetSource(opening)
+        case ExcelFormat():
+            from tidewaiter.landing.formats.excel import ExcelSource
+
+            return ExcelSource(opening, file_format)
+        case _:
+            raise AssertionError(f"{file_format.kind} is read elsewhere")

@@ -1,0 +1,76 @@
+"""Paths into JSON as SQL over DuckDB's functions, and the walk from a document down to its items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tidewaiter.contracts.formats import split_path
+from tidewaiter.landing.staged import SOURCE_LINE
+from tidewaiter.warehouse import quote_literal
+
+
+def pointer(path: Sequence[str]) -> str:
+    """Return the JSON pointer (RFC 6901) of a path: unlike DuckDB's own paths it can say any key."""
+    return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path)
+
+
+def texts_sql(json: str, paths: Sequence[Sequence[str]]) -> str:
+    """Return SQL of the list of the texts at the paths; the JSON is parsed once."""
+    if not paths:
+        return "cast([] as VARCHAR[])"
+    return f"json_extract_string({json}, [{', '.join(quote_literal(pointer(path)) for path in paths)}])"
+
+
+def keys_sql(json: str, path: Sequence[str]) -> str:
+    """Return SQL of the keys of the object at a path, as often as they stand there."""
+    return f"json_keys({json}, {quote_literal(pointer(path))})" if path else f"json_keys({json})"
+
+
+def children_sql(json: str, key: str) -> str:
+    """Return SQL of the list of what stands at a key: the elements of a list, else the value alone.
+
+    Nothing is told from null: a key that is missing gives a list with a missing value, null an empty one.
+    """
+    child = f"json_extract({json}, {quote_literal(pointer([key]))})"
+    return (
+        f"case when {child} is null then [null::JSON] when json_type({child}) = 'NULL' then []"
+        f" when json_type({child}) = 'ARRAY' then json_extract({child}, '$[*]') else [{child}] end"
+    )
+
+
+def walk_sql(items: str, header_fields: Mapping[str, str], top: str) -> str:
+    """Return SQL of the items below the outermost records, in order.
+
+    Args:
+        items: Path of the items.
+        header_fields: Columns above the items by name, with their paths from the top.
+        top: SQL of a relation with `source_line`, `record` and `fault`.
+
+    Returns:
+        SQL of `record` (null where nothing stands at the path), `above` with the texts of the header
+        fields in their order, and `fault`.
+    """
+    steps = split_path(items)
+    fields = [split_path(path) for path in header_fields.values()]
+    levels = [_level(field, steps) for field in fields]
+    query = f"select {SOURCE_LINE}, fault, record as level from {top}"
+    for depth in range(len(steps) + 1):
+        above = [field[depth:] for field, level in zip(fields, levels, strict=True) if level == depth]
+        if above:
+            query = f"select *, {texts_sql('level', above)} as above_{depth} from ({query})"
+        if depth < len(steps):
+            child = f"unnest({children_sql('level', steps[depth])}) as level"
+            query = f"select * exclude (level), {child} from ({query})"
+    values = [f"above_{level}[{levels[:place].count(level) + 1}]" for place, level in enumerate(levels)]
+    return (
+        f"select cast(level as VARCHAR) as record, cast([{', '.join(values)}] as VARCHAR[]) as above, fault"
+        f" from ({query})"
+    )
+
+
+def _level(field: Sequence[str], steps: Sequence[str]) -> int:
+    """Return how far a path goes the way of the items: from the element there its value is taken."""
+    shared = 0
+    while shared < min(len(steps), len(field)) - 1 and field[shared] == steps[shared]:
+        shared += 1
+    return shared
