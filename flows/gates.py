@@ -55,17 +55,22 @@ def judge_features(settings: Settings, member: str) -> list[GateResult]:
 
 
 def judge_scores(settings: Settings, member: str) -> list[GateResult]:
-    """Judge the score batch that stands for a member.
+    """Judge the score batches that stand for a member.
 
     Raises:
         TidewaiterError: The member has not been scored.
     """
-    path = settings.paths.scores / f"member={member}" / "rows.parquet"
-    if not path.exists():
+    from ml.score import accepted_runs
+
+    runs = accepted_runs(settings, member)
+    if not runs:
         raise TidewaiterError(
             Problem("no accepted scores", where=member, next_step=f"tidewaiter score --member {member}")
         )
-    return [run_gate("scores", member, path, settings)]
+    return [
+        run_gate("scores", member, run.folder / "rows.parquet", settings, run.items_scored, scope=run.run_id)
+        for run in runs
+    ]
 
 
 def gate_landing(settings: Settings, member: str) -> list[GateResult]:
@@ -95,9 +100,8 @@ def gate_scores(settings: Settings, run: Any) -> list[GateResult]:
         GateRefused: With every failure.
     """
     expected = count_items(settings, FEATURES, run.member_iso2, run.window_from, run.window_to)
-    result = run_gate(
-        "scores", run.member_iso2, run.folder / "rows.parquet", settings, expected_rows=expected
-    )
+    rows = run.folder / "rows.parquet"
+    result = run_gate("scores", run.member_iso2, rows, settings, expected, scope=run.run_id)
     result.raise_if_refused()
     return [result]
 
@@ -108,11 +112,14 @@ def is_extract_accepted(settings: Settings, receipt: Receipt) -> bool:
 
 
 def may_publish(settings: Settings, member: str) -> bool:
-    """Whether nothing of the member's stands refused, at any gate."""
+    """Whether neither an extract nor the features of the member stand refused.
+
+    Scores need no asking: a batch that its gate refused never takes the place of an accepted one.
+    """
     receipts = [found for found in landed_receipts(settings.paths) if found.member_iso2 == member]
-    verdicts = [load_verdict("features", member, settings), load_verdict("scores", member, settings)]
-    return all(is_extract_accepted(settings, found) for found in receipts) and all(
-        verdict is None or verdict.passed for verdict in verdicts
+    features = load_verdict("features", member, settings)
+    return all(is_extract_accepted(settings, found) for found in receipts) and (
+        features is None or features.passed
     )
 
 

@@ -48,6 +48,7 @@ class Batch:
         member_iso2: The member.
         window_from: First registration date.
         window_to: Last registration date.
+        judged_from: First registration date whose labels may judge the model.
         model_name: Written into every row.
         model_version: Written into every row.
         run_id: Written into every row.
@@ -58,6 +59,7 @@ class Batch:
     member_iso2: str
     window_from: date
     window_to: date
+    judged_from: date
     model_name: str
     model_version: str
     run_id: str
@@ -225,9 +227,10 @@ def _metrics(
         from read_parquet({quote_literal(scored)}) as scored
         inner join read_parquet({quote_literal(existing_mart(labels_path(settings)))}) as label using ({keys})
         inner join read_parquet({quote_literal(features_path(settings))}) as item using ({keys})
-        where label.{TARGET_COLUMN[config.target]} is not null
+        where label.{TARGET_COLUMN[config.target]} is not null and scored.registered_date >= ?
         order by {keys}
-        """
+        """,
+        [batch.judged_from],
     ).fetchnumpy()
     found = {name: np.asarray(values) for name, values in columns.items()}
     truth, recovered = found["is_irregular"].astype(bool), found["recovered_usd"].astype(np.float64)
