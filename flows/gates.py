@@ -10,8 +10,10 @@ from typing import Any
 from expectations.gate import run_gate
 from expectations.verdicts import GateResult, is_accepted, load_verdict
 from flows.progress import step
+from tidewaiter import fingerprint
+from tidewaiter.contracts import load_contract
 from tidewaiter.errors import GateRefused, Problem, TidewaiterError
-from tidewaiter.landing import Receipt, landed_receipts
+from tidewaiter.landing import Receipt, find_files, landed_receipts
 from tidewaiter.settings import Settings
 from tidewaiter.warehouse import open_duckdb, quote_literal
 
@@ -26,9 +28,16 @@ def mart(settings: Settings, table: tuple[str, str]) -> Path:
 
 
 def judge_landing(settings: Settings, member: str) -> list[GateResult]:
-    """Judge each landed extract of a member; verdicts on unchanged extracts are taken over."""
-    return [
-        run_gate(
+    """Judge each landed extract of a member; verdicts on unchanged extracts are taken over.
+
+    A refusal ends with its cause: once the member's folder no longer holds the file, because it was
+    taken back or sent again, its verdict is left out.
+    """
+    judged = []
+    for receipt in _receipts(settings, member):
+        if receipt.refused:
+            continue
+        result = run_gate(
             "landing",
             member,
             {receipt.dataset: _rows(settings, receipt)},
@@ -36,9 +45,9 @@ def judge_landing(settings: Settings, member: str) -> list[GateResult]:
             expected_rows=receipt.rows_landed if receipt.dataset == "declaration_items" else None,
             scope=_scope(receipt),
         )
-        for receipt in landed_receipts(settings.paths)
-        if receipt.member_iso2 == member and not receipt.refused
-    ]
+        if result.passed or _is_offered(settings, receipt):
+            judged.append(result)
+    return judged
 
 
 def judge_features(settings: Settings, member: str) -> list[GateResult]:
@@ -116,10 +125,10 @@ def may_publish(settings: Settings, member: str) -> bool:
 
     Scores need no asking: a batch that its gate refused never takes the place of an accepted one.
     """
-    receipts = [found for found in landed_receipts(settings.paths) if found.member_iso2 == member]
     features = load_verdict("features", member, settings)
-    return all(is_extract_accepted(settings, found) for found in receipts) and (
-        features is None or features.passed
+    return (features is None or features.passed) and all(
+        is_extract_accepted(settings, receipt) or not _is_offered(settings, receipt)
+        for receipt in _receipts(settings, member)
     )
 
 
@@ -142,6 +151,21 @@ def count_items(
             f" where {' and '.join(conditions)}"
         ).fetchone()
     return int(found[0]) if found else 0
+
+
+def _receipts(settings: Settings, member: str) -> list[Receipt]:
+    return [receipt for receipt in landed_receipts(settings.paths) if receipt.member_iso2 == member]
+
+
+def _is_offered(settings: Settings, receipt: Receipt) -> bool:
+    """Whether the member's folder still holds the bytes of an extract."""
+    contract = load_contract(settings.members_dir, receipt.member_iso2)
+    return any(
+        path.stat().st_size == receipt.source_bytes and fingerprint.of_file(path) == receipt.source_sha256
+        for extract in contract.extracts
+        if extract.dataset == receipt.dataset
+        for path in find_files(extract, contract, settings)
+    )
 
 
 def _rows(settings: Settings, receipt: Receipt) -> Path:
