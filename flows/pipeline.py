@@ -108,9 +108,9 @@ def score_task(member: str, from_date: date | None, to_date: date | None) -> Any
 
 
 @_step("publish", "publication", timeout_seconds=_HOUR)
-def publish_task(member: str, fresh: list[str], held: list[str]) -> Any:
+def publish_task(member: str, fresh: list[str], carried: list[str]) -> Any:
     """Write a set and make it the current one."""
-    return publish.publish(load_settings(), fresh, held)
+    return publish.publish(load_settings(), fresh, carried)
 
 
 @flow(
@@ -209,9 +209,11 @@ def _land(settings: Settings, outcome: RunOutcome) -> None:
         if report.is_absent:
             member.state = MemberState.ABSENT
             member.notes.append(report.note)
-        member.rows_in, member.rows_landed, member.rows_quarantined = report.item_counts
     _over_members(gate_landing_task, outcome, "landing gate")
-    manifest.write_manifest(settings)
+    rows = manifest.write_manifest(settings)
+    for code, member in outcome.members.items():
+        own = [row for row in rows if row.member_iso2 == code]
+        member.rows_in, member.rows_landed, member.rows_quarantined = manifest.item_counts(own)
 
 
 def _transform(settings: Settings, outcome: RunOutcome, stage: transform.Stage) -> bool:
@@ -256,7 +258,7 @@ def _publish(settings: Settings, outcome: RunOutcome) -> None:
     fresh = _going(outcome)
     others = set(manifest.known_members(settings)) - set(fresh)
     try:
-        publication = publish_task(member="set", fresh=fresh, held=sorted(others))
+        publication = publish_task(member="set", fresh=fresh, carried=sorted(others))
     except Exception as error:  # told to every member
         for code in fresh:
             outcome.members[code].stop("publish", error)

@@ -48,7 +48,7 @@ class Publication:
         publication_id: Digest of the rows, so that equal rows are the same publication.
         folder: Where the set lies.
         rows: Rows by `schema.table`.
-        members: Member to `fresh` or `held`.
+        members: Member to `fresh` or `carried`.
         was_current: The set was published already and nothing was written.
     """
 
@@ -59,13 +59,14 @@ class Publication:
     was_current: bool
 
 
-def publish(settings: Settings, fresh: Collection[str], held: Collection[str] = ()) -> Publication:
-    """Publish the marts of the `fresh` members beside what the `held` ones had published last.
+def publish(settings: Settings, fresh: Collection[str], carried: Collection[str] = ()) -> Publication:
+    """Publish the marts of the `fresh` members beside what the `carried` ones had published last.
 
     Args:
         settings: Resolved settings.
         fresh: Members whose rows come from the marts.
-        held: Members that keep the rows of the current set, where they have any.
+        carried: Members that keep the rows of the current set, where they have any: a gate refused
+            them, or the run was not about them.
 
     Raises:
         TidewaiterError: A mart is missing, or there is no fresh member; nothing is published then.
@@ -80,7 +81,7 @@ def publish(settings: Settings, fresh: Collection[str], held: Collection[str] = 
         _sweep(settings)
         staged = settings.paths.publications / f"{PARTIAL_PREFIX}{uuid.uuid4().hex}"
         try:
-            publication = _write_set(settings, staged, sorted(fresh), sorted(set(held) - set(fresh)))
+            publication = _write_set(settings, staged, sorted(fresh), sorted(set(carried) - set(fresh)))
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)
             raise
@@ -94,20 +95,20 @@ def current_publication(settings: Settings) -> dict[str, Any] | None:
     return found
 
 
-def _write_set(settings: Settings, staged: Path, fresh: list[str], held: list[str]) -> Publication:
+def _write_set(settings: Settings, staged: Path, fresh: list[str], carried: list[str]) -> Publication:
     staged.mkdir()
     with open_duckdb(settings) as connection:
         for schema, table in TABLES:
             for member in fresh:
                 _copy_from_mart(connection, settings, staged, schema, table, member)
-            for member in held:
+            for member in carried:
                 _carry_over(settings.paths.published.resolve(), staged, schema, table, member)
     files = {path.relative_to(staged).as_posix(): path for path in sorted(staged.rglob("*.parquet"))}
     # The dictionary tells readers what columns mean, so a changed text is a changed set.
     comments = read_comments(settings)
     digests = {name: fingerprint.of_file(path) for name, path in files.items()}
-    carried = {member: "held" for member in held if any(f"member={member}/" in name for name in files)}
-    members = dict.fromkeys(fresh, "fresh") | carried
+    kept = {member: "carried" for member in carried if any(f"member={member}/" in name for name in files)}
+    members = dict.fromkeys(fresh, "fresh") | kept
     publication_id = fingerprint.of_json([digests, comments, members])[:16]
     folder = settings.paths.publications / publication_id
     current = current_publication(settings)

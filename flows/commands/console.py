@@ -101,3 +101,7 @@ def set_up_logging(*, verbose: bool) -> None:
     )
     for noisy in ("alembic", "matplotlib", "httpx", "httpcore", "great_expectations"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    if not verbose:
+        # Prefect logs every problem that the command tells once at its end.
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(lambda record: not record.name.startswith("prefect."))
