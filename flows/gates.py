@@ -11,7 +11,7 @@ from expectations.gate import run_gate
 from expectations.verdicts import GateResult, is_accepted, load_verdict
 from flows.progress import step
 from tidewaiter import fingerprint
-from tidewaiter.contracts import load_contract
+from tidewaiter.contracts import list_members, load_contract
 from tidewaiter.errors import GateRefused, Problem, TidewaiterError
 from tidewaiter.landing import Receipt, find_files, landed_receipts
 from tidewaiter.settings import Settings
@@ -158,7 +158,9 @@ def _receipts(settings: Settings, member: str) -> list[Receipt]:
 
 
 def _is_offered(settings: Settings, receipt: Receipt) -> bool:
-    """Whether the member's folder still holds the bytes of an extract."""
+    """Whether the member's folder still holds the bytes of an extract; without a contract it has none."""
+    if receipt.member_iso2 not in list_members(settings.members_dir):
+        return False
     contract = load_contract(settings.members_dir, receipt.member_iso2)
     return any(
         path.stat().st_size == receipt.source_bytes and fingerprint.of_file(path) == receipt.source_sha256

@@ -139,7 +139,7 @@ def _print_notes(console: Console, outcome: Any) -> None:
             console.print(f"  {code}: {note}", markup=False)
         for problem in member.problems:
             console.print(f"[red]✗[/red] {code}, {member.stopped_at}: ", end="")
-            console.print(str(problem), markup=False)
+            console.print(str(problem), markup=False, soft_wrap=True)
 
 
 def _outcome_table(rows: list[dict[str, Any]]) -> Table:

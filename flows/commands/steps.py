@@ -79,6 +79,7 @@ def validate(
             "suite": result.suite,
             "checks": result.checks,
             "failed": len(result.failures),
+            "warned": len(result.warnings),
             "verdict": "passed" if result.passed else "refused",
         }
         for results in done.results.values()

@@ -19,6 +19,7 @@ import pytest
 from flows import gates, ingest, manifest
 from flows.publish import TABLES
 from tidewaiter.errors import ExitCode, GateRefused
+from tidewaiter.landing import landed_receipts
 
 RESENT = 100
 NEW = 50
@@ -32,7 +33,7 @@ class Told:
     outcome: dict[str, Any]
     publication: Path
 
-    def problems(self, member: str) -> list[dict[str, str]]:
+    def problems(self, member: str) -> list[str]:
         return self.outcome["problems"][member]
 
     def state(self, member: str) -> str:
@@ -142,11 +143,10 @@ def test_a_file_refused_at_landing_holds_its_member(first):
     assert (first.state("XC"), first.state("XA")) == ("held", "published")
     assert first.outcome["sentence"] == "1 of 2 members published; XC held at landing"
     (problem,) = first.problems("XC")
-    assert "15 rows" in problem["what"]
-    assert "registered_at" in problem["what"]
-    assert "dua_202507.txt, 150 rows" in problem["where"]
-    assert "5.0%" in problem["expected"]
-    assert "quarantine.parquet" in problem["next_step"]
+    assert problem.startswith("member XC, file dua_202507.txt, 150 rows: extract refused, nothing landed: ")
+    assert re.search(r"registered_at: [^;]*\(15 rows\)", problem)
+    assert "expected at most 5.0% of the rows with a fault" in problem
+    assert re.search(r"next: look into \S+/quarantine.parquet", problem)
 
 
 def test_a_held_member_keeps_its_bytes_and_the_other_is_fresh(before, first):
@@ -154,7 +154,7 @@ def test_a_held_member_keeps_its_bytes_and_the_other_is_fresh(before, first):
     assert first.bytes_of("XC") == before.bytes_of("XC")
     assert first.bytes_of("XA") != before.bytes_of("XA")
     record = json.loads((first.publication / "publication.json").read_text())
-    assert record["members"] == {"XA": "fresh", "XC": "held"}
+    assert record["members"] == {"XA": "fresh", "XC": "carried"}
     ask = "select count(*) from {{trade}} where member_iso2 = '{}'"
     assert first.one(ask.format("XA")) == before.one(ask.format("XA")) + NEW
     assert first.one("select count(*) from {scores} where declaration_id like '9%'") == NEW
@@ -197,18 +197,21 @@ def test_a_corrected_file_takes_its_place(before, first, second):
     assert extracts == [False, True]
 
 
-def test_the_features_gate_says_what_it_refuses(second):
+def test_the_features_gate_says_what_it_refuses(later, second):
     assert second.code == ExitCode.GATE_REFUSED
     assert (second.state("XA"), second.state("XC")) == ("held", "published")
     assert second.outcome["sentence"] == "1 of 2 members published; XA held at features gate"
-    found = [problem for problem in second.problems("XA") if "declared_value_usd" in problem["what"]]
-    assert found
-    for problem in found:
-        assert re.search(r"\d", problem["what"])
-        assert re.search(r"\(expect_\w+\)$", problem["what"])
-        assert "features gate, XA, suite features.declaration_item_features" in problem["where"]
-        assert "Why:" in problem["expected"]
-    page = re.search(r"open (\S+\.html)", found[0]["next_step"])
+    problem = next(told for told in second.problems("XA") if " declared_value_usd: " in told)
+    where, what, rest = problem.split(": ", 2)
+    assert where == "features gate, XA, suite features.declaration_item_features"
+    assert what == "declared_value_usd"
+    poisoned = next(
+        receipt.rows_landed
+        for receipt in landed_receipts(later.settings.paths)
+        if receipt.source_file == "import_items_2026-02.csv"
+    )
+    assert re.match(rf"[^;]*\b{poisoned}\b[^;]* \(expect_\w+\); expected ", rest)
+    page = re.search(r"next: open (\S+\.html)", rest)
     assert page is not None
     assert Path(page.group(1)).is_file()
 

@@ -111,16 +111,21 @@ def test_lanes_follow_the_score_and_come_near_their_shares(trained: Any, run: Sc
         assert lanes[lane][2] / run.items_scored == pytest.approx(share, abs=0.05)
 
 
-def test_only_the_top_share_is_explained(trained: Any, run: ScoreRun) -> None:
-    rows = _rows(run.folder / "rows.parquet", "score, reason_1, declaration_id")
-    explained = [row for row in rows if row[1] is not None]
-    assert len(explained) == math.ceil(trained.config.scoring.explained_top_share * len(rows))
-    top = sorted(rows, key=lambda row: (-row[0], row[2]))[: len(explained)]
-    assert {row[2] for row in top} == {row[2] for row in explained}
+def test_only_what_people_look_at_first_is_explained(trained: Any, run: ScoreRun) -> None:
+    columns = "declaration_id, score, expected_recovery_usd, rank_in_office_day, reason_1"
+    rows = _rows(run.folder / "rows.parquet", columns)
+    size = math.ceil(trained.config.scoring.explained_top_share * len(rows))
+    by_score = sorted(rows, key=lambda row: (-row[1], row[0]))[:size]
+    by_recovery = sorted(rows, key=lambda row: (-row[2], row[0]))[:size]
+    first = [row for row in rows if row[3] <= trained.config.scoring.explained_ranks]
+    expected = {row[0] for row in (*by_score, *by_recovery, *first)}
+    assert len(expected) < len(rows)
+    assert {row[0] for row in rows if row[4] is not None} == expected
 
 
-def test_nothing_is_explained_where_the_share_is_zero(trained: Any, tmp_path: Path) -> None:
-    run = _score(trained, tmp_path, config=_with_scoring(trained.config, explained_top_share=0.0))
+def test_nothing_is_explained_where_nothing_is_asked_for(trained: Any, tmp_path: Path) -> None:
+    config = _with_scoring(trained.config, explained_top_share=0.0, explained_ranks=0)
+    run = _score(trained, tmp_path, config=config)
     assert _rows(run.folder / "rows.parquet", "count(reason_1)") == [(0,)]
 
 
