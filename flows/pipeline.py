@@ -154,11 +154,9 @@ def weekly_training(members: list[str] | None = None) -> Any:
     settings = _prepare()
     started = time.monotonic()
     codes = members or manifest.accepted_members(settings)
-    outcome = RunOutcome({code: MemberOutcome(code) for code in [*codes, POOLED]})
+    outcome = RunOutcome({code: MemberOutcome(code) for code in [*codes, POOLED]}, purpose="trained")
     with home_locked(settings, "flow weekly-training"):
         _train(outcome, [*codes, POOLED], "always")
-    current = publish.current_publication(settings)
-    outcome.publication_id = current["publication_id"] if current else "none"
     outcome.seconds = time.monotonic() - started
     return _finish(outcome)
 
@@ -233,16 +231,19 @@ def _transform(settings: Settings, outcome: RunOutcome, stage: transform.Stage) 
 
 
 def _train(outcome: RunOutcome, codes: Iterable[str], training: Training) -> None:
-    """Train side by side. A member that cannot be trained may still be scored by the pooled model."""
+    """Train side by side. A member with too few labels goes on: the pooled model may score it."""
     futures = {code: train_task.submit(member=code, training=training) for code in codes}
     for code, future in futures.items():
         error = _error_of(future)
         if error is None:
             continue
-        if code in outcome.members and code != POOLED:
-            outcome.members[code].notes.append(f"no model of its own: {error}")
+        member = outcome.members.get(code)
+        if member is None:
+            outcome.notes.append(f"no {code} model: {error}")
+        elif isinstance(error, TidewaiterError):
+            member.notes.append(f"no model of its own: {error}")
         else:
-            outcome.notes.append(f"no pooled model: {error}")
+            member.stop("training", error)
 
 
 def _score(outcome: RunOutcome, from_date: date | None, to_date: date | None) -> None:
