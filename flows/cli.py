@@ -51,6 +51,7 @@ def _common(
         os.environ["TIDEWAITER_HOME"] = str(home)
     if verbose:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "INFO")
 
 
 def main() -> None:

@@ -10,8 +10,10 @@ from typing import Any
 from expectations.gate import run_gate
 from expectations.verdicts import GateResult, is_accepted, load_verdict
 from flows.progress import step
+from tidewaiter import fingerprint
+from tidewaiter.contracts import list_members, load_contract
 from tidewaiter.errors import GateRefused, Problem, TidewaiterError
-from tidewaiter.landing import Receipt, landed_receipts
+from tidewaiter.landing import Receipt, find_files, landed_receipts
 from tidewaiter.settings import Settings
 from tidewaiter.warehouse import open_duckdb, quote_literal
 
@@ -26,9 +28,16 @@ def mart(settings: Settings, table: tuple[str, str]) -> Path:
 
 
 def judge_landing(settings: Settings, member: str) -> list[GateResult]:
-    """Judge each landed extract of a member; verdicts on unchanged extracts are taken over."""
-    return [
-        run_gate(
+    """Judge each landed extract of a member; verdicts on unchanged extracts are taken over.
+
+    A refusal ends with its cause: once the member's folder no longer holds the file, because it was
+    taken back or sent again, its verdict is left out.
+    """
+    judged = []
+    for receipt in _receipts(settings, member):
+        if receipt.refused:
+            continue
+        result = run_gate(
             "landing",
             member,
             {receipt.dataset: _rows(settings, receipt)},
@@ -36,9 +45,9 @@ def judge_landing(settings: Settings, member: str) -> list[GateResult]:
             expected_rows=receipt.rows_landed if receipt.dataset == "declaration_items" else None,
             scope=_scope(receipt),
         )
-        for receipt in landed_receipts(settings.paths)
-        if receipt.member_iso2 == member and not receipt.refused
-    ]
+        if result.passed or _is_offered(settings, receipt):
+            judged.append(result)
+    return judged
 
 
 def judge_features(settings: Settings, member: str) -> list[GateResult]:
@@ -55,17 +64,22 @@ def judge_features(settings: Settings, member: str) -> list[GateResult]:
 
 
 def judge_scores(settings: Settings, member: str) -> list[GateResult]:
-    """Judge the score batch that stands for a member.
+    """Judge the score batches that stand for a member.
 
     Raises:
         TidewaiterError: The member has not been scored.
     """
-    path = settings.paths.scores / f"member={member}" / "rows.parquet"
-    if not path.exists():
+    from ml.score import accepted_runs
+
+    runs = accepted_runs(settings, member)
+    if not runs:
         raise TidewaiterError(
             Problem("no accepted scores", where=member, next_step=f"tidewaiter score --member {member}")
         )
-    return [run_gate("scores", member, path, settings)]
+    return [
+        run_gate("scores", member, run.folder / "rows.parquet", settings, run.items_scored, scope=run.run_id)
+        for run in runs
+    ]
 
 
 def gate_landing(settings: Settings, member: str) -> list[GateResult]:
@@ -95,9 +109,8 @@ def gate_scores(settings: Settings, run: Any) -> list[GateResult]:
         GateRefused: With every failure.
     """
     expected = count_items(settings, FEATURES, run.member_iso2, run.window_from, run.window_to)
-    result = run_gate(
-        "scores", run.member_iso2, run.folder / "rows.parquet", settings, expected_rows=expected
-    )
+    rows = run.folder / "rows.parquet"
+    result = run_gate("scores", run.member_iso2, rows, settings, expected, scope=run.run_id)
     result.raise_if_refused()
     return [result]
 
@@ -108,11 +121,14 @@ def is_extract_accepted(settings: Settings, receipt: Receipt) -> bool:
 
 
 def may_publish(settings: Settings, member: str) -> bool:
-    """Whether nothing of the member's stands refused, at any gate."""
-    receipts = [found for found in landed_receipts(settings.paths) if found.member_iso2 == member]
-    verdicts = [load_verdict("features", member, settings), load_verdict("scores", member, settings)]
-    return all(is_extract_accepted(settings, found) for found in receipts) and all(
-        verdict is None or verdict.passed for verdict in verdicts
+    """Whether neither an extract nor the features of the member stand refused.
+
+    Scores need no asking: a batch that its gate refused never takes the place of an accepted one.
+    """
+    features = load_verdict("features", member, settings)
+    return (features is None or features.passed) and all(
+        is_extract_accepted(settings, receipt) or not _is_offered(settings, receipt)
+        for receipt in _receipts(settings, member)
     )
 
 
@@ -135,6 +151,23 @@ def count_items(
             f" where {' and '.join(conditions)}"
         ).fetchone()
     return int(found[0]) if found else 0
+
+
+def _receipts(settings: Settings, member: str) -> list[Receipt]:
+    return [receipt for receipt in landed_receipts(settings.paths) if receipt.member_iso2 == member]
+
+
+def _is_offered(settings: Settings, receipt: Receipt) -> bool:
+    """Whether the member's folder still holds the bytes of an extract; without a contract it has none."""
+    if receipt.member_iso2 not in list_members(settings.members_dir):
+        return False
+    contract = load_contract(settings.members_dir, receipt.member_iso2)
+    return any(
+        path.stat().st_size == receipt.source_bytes and fingerprint.of_file(path) == receipt.source_sha256
+        for extract in contract.extracts
+        if extract.dataset == receipt.dataset
+        for path in find_files(extract, contract, settings)
+    )
 
 
 def _rows(settings: Settings, receipt: Receipt) -> Path:

@@ -49,11 +49,6 @@ class IngestReport:
         """Whether no declaration item of the member is on land; exchange rates alone are not work."""
         return not any(receipt.dataset == "declaration_items" for receipt in self.receipts)
 
-    @property
-    def item_counts(self) -> tuple[int, int, int]:
-        """Rows in, landed and quarantined over the extracts of declaration items."""
-        return item_counts(self.receipts)
-
 
 @dataclass
 class _Tally:

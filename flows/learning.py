@@ -115,9 +115,9 @@ def _champion(settings: Settings, name: str) -> Any:
 
 
 def accepted_runs_digest(settings: Settings) -> str:
-    """Return the digest of the score batches that stand, one per member."""
-    files = sorted(settings.paths.scores.glob("member=*/run.json"))
-    return fingerprint.of_json([[path.parent.name, read_json(path)] for path in files])
+    """Return the digest of the score batches that stand."""
+    files = sorted(settings.paths.scores.glob("member=*/run=*/run.json"))
+    return fingerprint.of_json([[path.parent.parent.name, read_json(path)] for path in files])
 
 
 def describe_model(model: Any) -> dict[str, Any]:

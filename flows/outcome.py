@@ -65,11 +65,13 @@ class RunOutcome:
     """The end of a run.
 
     Attributes:
+        purpose: What the run was to do with its members: `published`, or `trained`.
         publication_id: The set that is current after the run, or None where there is none.
         notes: What concerns no single member, such as warnings of the transform.
     """
 
     members: dict[str, MemberOutcome]
+    purpose: str = "published"
     publication_id: str | None = None
     published_rows: dict[str, int] = field(default_factory=dict)
     was_current: bool = False
@@ -88,7 +90,7 @@ class RunOutcome:
             return ExitCode.FAILED
         if MemberState.HELD in states:
             return ExitCode.GATE_REFUSED
-        return ExitCode.OK if self.publication_id else ExitCode.FAILED
+        return ExitCode.OK if self.publication_id or self.purpose != "published" else ExitCode.FAILED
 
     @property
     def sentence(self) -> str:
@@ -100,5 +102,9 @@ class RunOutcome:
             for code in sorted(self.members)
             if self.members[code].state in (MemberState.HELD, MemberState.FAILED)
         ]
-        said = f"{len(published)} of {len(taken)} members published"
+        said = f"{len(published)} of {len(taken)} {self._what} {self.purpose}"
         return f"{said}; {'; '.join(stopped)}" if stopped else said
+
+    @property
+    def _what(self) -> str:
+        return "members" if self.purpose == "published" else "models"

@@ -108,9 +108,9 @@ def score_task(member: str, from_date: date | None, to_date: date | None) -> Any
 
 
 @_step("publish", "publication", timeout_seconds=_HOUR)
-def publish_task(member: str, fresh: list[str], held: list[str]) -> Any:
+def publish_task(member: str, fresh: list[str], carried: list[str]) -> Any:
     """Write a set and make it the current one."""
-    return publish.publish(load_settings(), fresh, held)
+    return publish.publish(load_settings(), fresh, carried)
 
 
 @flow(
@@ -154,11 +154,9 @@ def weekly_training(members: list[str] | None = None) -> Any:
     settings = _prepare()
     started = time.monotonic()
     codes = members or manifest.accepted_members(settings)
-    outcome = RunOutcome({code: MemberOutcome(code) for code in [*codes, POOLED]})
+    outcome = RunOutcome({code: MemberOutcome(code) for code in [*codes, POOLED]}, purpose="trained")
     with home_locked(settings, "flow weekly-training"):
         _train(outcome, [*codes, POOLED], "always")
-    current = publish.current_publication(settings)
-    outcome.publication_id = current["publication_id"] if current else "none"
     outcome.seconds = time.monotonic() - started
     return _finish(outcome)
 
@@ -209,9 +207,11 @@ def _land(settings: Settings, outcome: RunOutcome) -> None:
         if report.is_absent:
             member.state = MemberState.ABSENT
             member.notes.append(report.note)
-        member.rows_in, member.rows_landed, member.rows_quarantined = report.item_counts
     _over_members(gate_landing_task, outcome, "landing gate")
-    manifest.write_manifest(settings)
+    rows = manifest.write_manifest(settings)
+    for code, member in outcome.members.items():
+        own = [row for row in rows if row.member_iso2 == code]
+        member.rows_in, member.rows_landed, member.rows_quarantined = manifest.item_counts(own)
 
 
 def _transform(settings: Settings, outcome: RunOutcome, stage: transform.Stage) -> bool:
@@ -231,16 +231,19 @@ def _transform(settings: Settings, outcome: RunOutcome, stage: transform.Stage) 
 
 
 def _train(outcome: RunOutcome, codes: Iterable[str], training: Training) -> None:
-    """Train side by side. A member that cannot be trained may still be scored by the pooled model."""
+    """Train side by side. A member with too few labels goes on: the pooled model may score it."""
     futures = {code: train_task.submit(member=code, training=training) for code in codes}
     for code, future in futures.items():
         error = _error_of(future)
         if error is None:
             continue
-        if code in outcome.members and code != POOLED:
-            outcome.members[code].notes.append(f"no model of its own: {error}")
+        member = outcome.members.get(code)
+        if member is None:
+            outcome.notes.append(f"no {code} model: {error}")
+        elif isinstance(error, TidewaiterError):
+            member.notes.append(f"no model of its own: {error}")
         else:
-            outcome.notes.append(f"no pooled model: {error}")
+            member.stop("training", error)
 
 
 def _score(outcome: RunOutcome, from_date: date | None, to_date: date | None) -> None:
@@ -256,7 +259,7 @@ def _publish(settings: Settings, outcome: RunOutcome) -> None:
     fresh = _going(outcome)
     others = set(manifest.known_members(settings)) - set(fresh)
     try:
-        publication = publish_task(member="set", fresh=fresh, held=sorted(others))
+        publication = publish_task(member="set", fresh=fresh, carried=sorted(others))
     except Exception as error:  # told to every member
         for code in fresh:
             outcome.members[code].stop("publish", error)

@@ -48,7 +48,7 @@ class Publication:
         publication_id: Digest of the rows, so that equal rows are the same publication.
         folder: Where the set lies.
         rows: Rows by `schema.table`.
-        members: Member to `fresh` or `held`.
+        members: Member to `fresh` or `carried`.
         was_current: The set was published already and nothing was written.
     """
 
@@ -59,13 +59,14 @@ class Publication:
     was_current: bool
 
 
-def publish(settings: Settings, fresh: Collection[str], held: Collection[str] = ()) -> Publication:
-    """Publish the marts of the `fresh` members beside what the `held` ones had published last.
+def publish(settings: Settings, fresh: Collection[str], carried: Collection[str] = ()) -> Publication:
+    """Publish the marts of the `fresh` members beside what the `carried` ones had published last.
 
     Args:
         settings: Resolved settings.
         fresh: Members whose rows come from the marts.
-        held: Members that keep the rows of the current set, where they have any.
+        carried: Members that keep the rows of the current set, where they have any: a gate refused
+            them, or the run was not about them.
 
     Raises:
         TidewaiterError: A mart is missing, or there is no fresh member; nothing is published then.
@@ -80,7 +81,7 @@ def publish(settings: Settings, fresh: Collection[str], held: Collection[str] = 
         _sweep(settings)
         staged = settings.paths.publications / f"{PARTIAL_PREFIX}{uuid.uuid4().hex}"
         try:
-            publication = _write_set(settings, staged, sorted(fresh), sorted(set(held) - set(fresh)))
+            publication = _write_set(settings, staged, sorted(fresh), sorted(set(carried) - set(fresh)))
         except BaseException:
             shutil.rmtree(staged, ignore_errors=True)
             raise
@@ -131,16 +132,16 @@ def publish_rewritten(
     return publication
 
 
-def _write_set(settings: Settings, staged: Path, fresh: list[str], held: list[str]) -> Publication:
+def _write_set(settings: Settings, staged: Path, fresh: list[str], carried: list[str]) -> Publication:
     staged.mkdir()
     with open_duckdb(settings) as connection:
         for schema, table in TABLES:
             for member in fresh:
                 _copy_from_mart(connection, settings, staged, schema, table, member)
-            for member in held:
+            for member in carried:
                 _carry_over(settings.paths.published.resolve(), staged, schema, table, member)
-    carried = {member: "held" for member in held if any(staged.glob(f"*/*/member={member}/*.parquet"))}
-    return _finish_set(settings, staged, dict.fromkeys(fresh, "fresh") | carried)
+    kept = [member for member in carried if any(staged.glob(f"*/*/member={member}/*.parquet"))]
+    return _finish_set(settings, staged, dict.fromkeys(fresh, "fresh") | dict.fromkeys(kept, "carried"))
 
 
 def _finish_set(settings: Settings, staged: Path, members: Mapping[str, str]) -> Publication:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import httpx
 
@@ -57,10 +58,17 @@ def ensure_api(settings: Settings) -> None:
 
     record = settings.paths.state / _EPHEMERAL_RECORD
     _end_orphan(record)
-    server = SubprocessASGIServer()
-    server.start()
-    if server.server_process is not None:
-        write_json_atomically(record, {"pid": server.server_process.pid, "owner_pid": os.getpid()})
+
+    class RecordedServer(SubprocessASGIServer):
+        """Put on record before it answers: its start takes seconds in which the run may be killed."""
+
+        def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
+            process = super()._run_uvicorn_command()
+            write_json_atomically(record, {"pid": process.pid, "owner_pid": os.getpid()})
+            return process
+
+    # Prefect keeps one instance and finds this one wherever it would start its own.
+    RecordedServer().start()
 
 
 def _end_orphan(record: Path) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+from pathlib import Path
 from typing import Any
 
 from flows.outcome import MemberOutcome, MemberState, RunOutcome
@@ -44,23 +48,28 @@ def _row(member: MemberOutcome) -> dict[str, Any]:
 
 
 def next_steps(settings: Settings) -> list[tuple[str, str, str]]:
-    """Return where to look next: (what, where, command)."""
+    """Return where to look next: (what, where, command to type)."""
     home = settings.paths
+    command = own_command()
     return [
         (
             "Published tables",
-            str(home.published),
-            f"tidewaiter status, or open {home.published / DUCKDB_FILE} with any DuckDB client",
+            str(home.published / DUCKDB_FILE),
+            f"{command} status; any DuckDB client opens it",
         ),
-        ("MLflow: runs, curves, models", str(home.mlflow), "tidewaiter serve"),
-        ("Prefect: runs, artifacts", str(home.prefect), "tidewaiter serve"),
-        (
-            "Data Docs: what the gates checked",
-            str(home.data_docs / "index.html"),
-            "open the file in a browser",
-        ),
-        ("dbt docs: columns and lineage", str(home.dbt_target), "tidewaiter transform --docs"),
+        ("MLflow: runs, curves, models", str(home.mlflow), f"{command} serve"),
+        ("Prefect: runs, artifacts", str(home.prefect), f"{command} serve"),
+        ("Data Docs: what the gates checked", str(home.data_docs / "index.html"), "open it in a browser"),
+        ("dbt docs: columns and lineage", str(home.dbt_target / "target"), f"{command} transform --docs"),
     ]
+
+
+def own_command() -> str:
+    """Return how to call this command from here: by name where it is on the path, else by its file."""
+    if shutil.which("tidewaiter"):
+        return "tidewaiter"
+    script = Path(sys.executable).parent / "tidewaiter"
+    return os.path.relpath(script) if script.exists() else "tidewaiter"
 
 
 def markdown_summary(settings: Settings, outcome: RunOutcome) -> str:

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 INTERMEDIATE_FILES = (".scored.parquet", ".explained.parquet")
 _KEYS = ("member_iso2", "declaration_id", "item_no")
 _SCORED = ("score", "probability", "expected_recovery_usd")
+# Highest expected recovery first, ties by probability, score and keys.
+_RANK = (
+    "row_number() over (partition by office_code, registered_date order by"
+    f" expected_recovery_usd desc, probability desc, score desc, {', '.join(_KEYS)})"
+)
 _CARRIED = (*_KEYS, "office_code", "registered_at", "registered_date")
 
 
@@ -48,6 +53,7 @@ class Batch:
         member_iso2: The member.
         window_from: First registration date.
         window_to: Last registration date.
+        judged_from: First registration date whose labels may judge the model.
         model_name: Written into every row.
         model_version: Written into every row.
         run_id: Written into every row.
@@ -58,6 +64,7 @@ class Batch:
     member_iso2: str
     window_from: date
     window_to: date
+    judged_from: date
     model_name: str
     model_version: str
     run_id: str
@@ -86,9 +93,8 @@ def write_score_batch(
                     next_step="choose another window, or land newer extracts",
                 )
             )
-        shortlist = inspected(items, config.scoring.explained_top_share)
-        if config.scoring.explained_top_share == 0:
-            shortlist = 0
+        share = config.scoring.explained_top_share
+        shortlist = inspected(items, share) if share else 0
         _write_explained(connection, settings, config, bundle, scored, explained, shortlist)
         _write_final(connection, bundle, batch, scored, explained)
         metrics = _metrics(connection, settings, config, batch, scored)
@@ -144,7 +150,10 @@ def _write_explained(
     target: Path,
     shortlist: int,
 ) -> None:
-    """Write the reasons of the items with the highest scores, ties at the cut by keys."""
+    """Write the reasons of the shortlist: what people look at first, by whichever ranking.
+
+    The highest scores, the highest expected recoveries and the first of each office and day.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -152,8 +161,9 @@ def _write_explained(
         f"""
         with shortlist as (
             select {", ".join(_KEYS)} from read_parquet({quote_literal(scored)})
-            order by score desc, {", ".join(_KEYS)}
-            limit {shortlist}
+            qualify row_number() over (order by score desc, {", ".join(_KEYS)}) <= {shortlist}
+                or row_number() over (order by expected_recovery_usd desc, {", ".join(_KEYS)}) <= {shortlist}
+                or {_RANK} <= {config.scoring.explained_ranks}
         )
         select {matrix_columns(bundle.features)}, {", ".join(_KEYS)}
         from read_parquet({quote_literal(existing_mart(features_path(settings)))}) as item
@@ -195,10 +205,7 @@ def _write_final(
             select
                 {", ".join(_CARRIED)},
                 score, probability, expected_recovery_usd,
-                cast(row_number() over (
-                    partition by office_code, registered_date
-                    order by expected_recovery_usd desc, probability desc, score desc, {", ".join(_KEYS)}
-                ) as integer) as rank_in_office_day,
+                cast({_RANK} as integer) as rank_in_office_day,
                 case {lanes} else 'GREEN' end as suggested_lane_code,
                 reason_1, reason_2, reason_3,
                 {stamps}
@@ -225,9 +232,10 @@ def _metrics(
         from read_parquet({quote_literal(scored)}) as scored
         inner join read_parquet({quote_literal(existing_mart(labels_path(settings)))}) as label using ({keys})
         inner join read_parquet({quote_literal(features_path(settings))}) as item using ({keys})
-        where label.{TARGET_COLUMN[config.target]} is not null
+        where label.{TARGET_COLUMN[config.target]} is not null and scored.registered_date >= ?
         order by {keys}
-        """
+        """,
+        [batch.judged_from],
     ).fetchnumpy()
     found = {name: np.asarray(values) for name, values in columns.items()}
     truth, recovered = found["is_irregular"].astype(bool), found["recovered_usd"].astype(np.float64)

@@ -97,7 +97,12 @@ class EvaluationChoice(_Part):
 class ScoringChoice(_Part):
     """What a score batch holds beside the score."""
 
-    explained_top_share: float = Field(ge=0, le=1)
+    explained_top_share: float = Field(
+        ge=0, le=1, description="Explained: this share by score and this share by expected recovery."
+    )
+    explained_ranks: int = Field(
+        ge=0, description="Explained as well: the first so many of an office and day."
+    )
     lane_shares: dict[Lane, float] = Field(description="Expected load per lane; the rest is GREEN.")
     batch_rows: int = Field(ge=1, description="Rows held in memory at once.")
 

@@ -2,12 +2,15 @@
 
 Batches stream through DuckDB, so memory does not grow with the window; every figure of an item
 depends on the item alone, so batches equal the whole. Ranks and the final order are DuckDB's.
+
+A member's accepted batches lie side by side, `scores/member=XX/run=<id>/`. No two hold the same day: a
+new batch takes its window from those before it.
 """
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +61,9 @@ class ScoreRun:
         window_to: Last registration date scored.
         items_scored: Rows of the batch.
         scored_at: Naive UTC, written once.
+        judged_from: First registration date whose labels the metrics use: what the model was trained
+            on is never used to judge it. None where no item of the window is unseen.
+        is_whole: False once a later batch has taken a part of the window.
         metrics: On the labelled items of the window, with baselines; empty where none is labelled.
         folder: Where `rows.parquet` and `run.json` lie.
         was_scored: False where the accepted batch is already this one.
@@ -72,9 +78,11 @@ class ScoreRun:
     window_to: date
     items_scored: int
     scored_at: datetime
+    judged_from: date | None
     metrics: dict[str, float]
     folder: Path
     was_scored: bool
+    is_whole: bool = True
 
 
 def score_member(
@@ -104,18 +112,28 @@ def score_member(
     """
     client = open_client(settings)
     version = _champion(client, config, member_iso2)
-    first, last = _window(settings, client, version, config, member_iso2, window_from, window_to)
+    unseen_from = _unseen_from(version, member_iso2)
+    first, last = _window(settings, config, member_iso2, unseen_from, window_from, window_to)
     run_id = _run_id(config, member_iso2, version, feature_version, first, last)
-    accepted = _accepted(settings, member_iso2)
-    if accepted is not None and accepted.run_id == run_id:
+    accepted = next((run for run in accepted_runs(settings, member_iso2) if run.run_id == run_id), None)
+    if accepted is not None and accepted.is_whole:
         return accepted
     bundle = load_version(version, settings.threads)
     _check_features(settings, config, bundle.features, version)
     _sweep_stage(stage_dir)
     stage_dir.mkdir(parents=True, exist_ok=True)
     scored_at = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    judged_from = max(first, unseen_from or first)
     batch = Batch(
-        member_iso2, first, last, version.name, str(version.version), run_id, scored_at, stage_dir / ROWS_FILE
+        member_iso2=member_iso2,
+        window_from=first,
+        window_to=last,
+        judged_from=judged_from,
+        model_name=version.name,
+        model_version=str(version.version),
+        run_id=run_id,
+        scored_at=scored_at,
+        target=stage_dir / ROWS_FILE,
     )
     items, metrics = write_score_batch(settings, config, bundle, batch)
     run = ScoreRun(
@@ -128,6 +146,7 @@ def score_member(
         window_to=last,
         items_scored=items,
         scored_at=scored_at,
+        judged_from=judged_from if judged_from <= last else None,
         metrics=metrics,
         folder=stage_dir,
         was_scored=True,
@@ -137,17 +156,54 @@ def score_member(
 
 
 def accept_scores(settings: Settings, run: ScoreRun) -> Path:
-    """Make a staged batch the member's current one, by one rename. Returns its folder.
+    """Take a staged batch over, by one rename of the member's folder. Returns the batch's folder.
 
-    A batch that is current already stays as it is.
+    Rows of earlier batches within its window go; the rest of them stays, under their own run ids. A
+    batch that is accepted already stays as it is.
     """
-    target = _accepted_folder(settings, run.member_iso2)
+    target = _member_folder(settings, run.member_iso2)
+    accepted = target / f"run={run.run_id}"
     if run.was_scored:
         with folder_replaced_atomically(target) as folder:
+            for earlier in accepted_runs(settings, run.member_iso2):
+                if earlier.run_id != run.run_id:
+                    _keep_outside(settings, earlier, run, folder / earlier.folder.name)
+            (folder / accepted.name).mkdir()
             for name in (ROWS_FILE, RUN_FILE):
-                shutil.copyfile(run.folder / name, folder / name)
+                shutil.copyfile(run.folder / name, folder / accepted.name / name)
         _sweep_stage(run.folder)
-    return target
+    return accepted
+
+
+def accepted_runs(settings: Settings, member_iso2: str) -> list[ScoreRun]:
+    """Return the member's accepted batches, the oldest window first."""
+    folders = sorted(_member_folder(settings, member_iso2).glob("run=*"))
+    found = [run for folder in folders if (run := _read_run(folder)) is not None]
+    return sorted(found, key=lambda run: (run.window_from, run.run_id))
+
+
+def _keep_outside(settings: Settings, earlier: ScoreRun, new: ScoreRun, target: Path) -> None:
+    """Write an earlier batch without the days of a new one; nothing where no row is left."""
+    overlaps = earlier.window_from <= new.window_to and new.window_from <= earlier.window_to
+    if not overlaps:
+        shutil.copytree(earlier.folder, target)
+        return
+    outside = (
+        f"from read_parquet({quote_literal(earlier.folder / ROWS_FILE)}, hive_partitioning = false)"
+        f" where registered_date not between date '{new.window_from}' and date '{new.window_to}'"
+    )
+    with open_duckdb(settings) as connection:
+        counted = connection.execute(f"select count(*) {outside}").fetchone()
+        rows = int(counted[0]) if counted else 0
+        if not rows:
+            return
+        target.mkdir()
+        keys = "member_iso2, declaration_id, item_no"
+        connection.execute(
+            f"copy (select * {outside} order by {keys}) to {quote_literal(target / ROWS_FILE)}"
+            " (format parquet, compression zstd)"
+        )
+    write_json_atomically(target / RUN_FILE, _as_json(replace(earlier, is_whole=False, items_scored=rows)))
 
 
 def _sweep_stage(folder: Path) -> None:
@@ -171,27 +227,26 @@ def _champion(client: MlflowClient, config: ModelConfig, member_iso2: str) -> Mo
     )
 
 
+def _unseen_from(version: ModelVersion, member_iso2: str) -> date | None:
+    """Return the first day the model saw nothing of, or None where it saw nothing of the member."""
+    import mlflow
+
+    windows = mlflow.artifacts.load_dict(f"runs:/{version.run_id}/windows.json")
+    return date.fromisoformat(windows[member_iso2]["test_from"]) if member_iso2 in windows else None
+
+
 def _window(
     settings: Settings,
-    client: MlflowClient,
-    version: ModelVersion,
     config: ModelConfig,
     member_iso2: str,
+    unseen_from: date | None,
     window_from: date | None,
     window_to: date | None,
 ) -> tuple[date, date]:
-    import mlflow
-
     last_day = _last_day(settings, member_iso2)
     last = window_to or last_day
-    windows = mlflow.artifacts.load_dict(f"runs:/{version.run_id}/windows.json")
-    if window_from is not None:
-        first = window_from
-    elif member_iso2 in windows:
-        first = date.fromisoformat(windows[member_iso2]["test_from"])
-    else:
-        # The pooled model never saw this member: as many days as a test window has.
-        first = last_day - timedelta(days=config.split.test_days - 1)
+    # Of a member that the pooled model never saw, as many days as a test window has.
+    first = window_from or unseen_from or last_day - timedelta(days=config.split.test_days - 1)
     if last < first:
         raise UsageProblem(
             Problem(f"the window ends on {last}, before it begins on {first}", where=f"member {member_iso2}")
@@ -258,17 +313,17 @@ def _check_features(
         )
 
 
-def _accepted_folder(settings: Settings, member_iso2: str) -> Path:
+def _member_folder(settings: Settings, member_iso2: str) -> Path:
     return settings.paths.scores / f"member={member_iso2}"
 
 
-def _accepted(settings: Settings, member_iso2: str) -> ScoreRun | None:
-    folder = _accepted_folder(settings, member_iso2)
+def _read_run(folder: Path) -> ScoreRun | None:
     stored = read_json(folder / RUN_FILE)
     if stored is None or not (folder / ROWS_FILE).is_file():
         return None
-    stored["window_from"] = date.fromisoformat(stored["window_from"])
-    stored["window_to"] = date.fromisoformat(stored["window_to"])
+    for name in ("window_from", "window_to"):
+        stored[name] = date.fromisoformat(stored[name])
+    stored["judged_from"] = stored["judged_from"] and date.fromisoformat(stored["judged_from"])
     stored["scored_at"] = datetime.fromisoformat(stored["scored_at"])
     return ScoreRun(**stored, folder=folder, was_scored=False)
 
@@ -276,6 +331,6 @@ def _accepted(settings: Settings, member_iso2: str) -> ScoreRun | None:
 def _as_json(run: ScoreRun) -> dict[str, Any]:
     stored = asdict(run)
     del stored["folder"], stored["was_scored"]
-    for name in ("window_from", "window_to", "scored_at"):
-        stored[name] = stored[name].isoformat()
+    for name in ("window_from", "window_to", "scored_at", "judged_from"):
+        stored[name] = stored[name] and stored[name].isoformat()
     return stored

@@ -58,10 +58,12 @@ def replace_file_atomically(path: Path) -> Iterator[Path]:
 def folder_replaced_atomically(target: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `target` when the block ends well.
 
-    A kill leaves the old folder, or none and a partial one beside it, which the next writer of the
-    same target sweeps. The caller sees to it that only one process writes a target.
+    A kill leaves the old folder, in its place or beside it, and perhaps a partial one. The next writer of
+    the same target puts back the one and sweeps the other. The caller sees to it that only one process
+    writes a target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    _put_back(target)
     sweep_partials(target.parent, target.name)
     partial = target.parent / f"{PARTIAL_PREFIX}{target.name}-{uuid.uuid4().hex}"
     partial.mkdir()
@@ -75,6 +77,14 @@ def folder_replaced_atomically(target: Path) -> Iterator[Path]:
         target.rename(old)
     partial.rename(target)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_back(target: Path) -> None:
+    """Undo a swap that a kill stopped between its two renames: what was written before is kept."""
+    if not target.exists():
+        for old in target.parent.glob(f"{PARTIAL_PREFIX}{target.name}-old-*"):
+            old.rename(target)
+            return
 
 
 def sweep_partials(parent: Path, name: str) -> None:

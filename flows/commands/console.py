@@ -81,8 +81,8 @@ def errors_for_people(*, verbose: bool = False) -> Iterator[None]:
 
 
 def print_problems(error: TidewaiterError) -> None:
-    """Print every problem of an error on standard error."""
-    console = Console(stderr=True, highlight=False)
+    """Print every problem of an error on standard error; paths in it stay in one piece."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     for problem in error.problems:
         console.print("[red]✗[/red] ", end="")
         console.print(f"{problem.where}: {problem.what}" if problem.where else problem.what, markup=False)
@@ -101,3 +101,7 @@ def set_up_logging(*, verbose: bool) -> None:
     )
     for noisy in ("alembic", "matplotlib", "httpx", "httpcore", "great_expectations"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    if not verbose:
+        # Prefect logs every problem that the command tells once at its end.
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(lambda record: not record.name.startswith("prefect."))

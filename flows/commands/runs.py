@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -72,6 +73,8 @@ def _run_flow(name: str, parameters: dict[str, Any], *, as_json: bool) -> None:
 
     settings = load_settings()
     prepare_environment(settings)
+    # What goes wrong is told once, at the end and in words; Prefect keeps its own log of the run.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     forget_outcome(settings)
     with terminal_reporter() as reporter, reporting_to(reporter):
         with step("start Prefect"):
@@ -136,7 +139,7 @@ def _print_notes(console: Console, outcome: Any) -> None:
             console.print(f"  {code}: {note}", markup=False)
         for problem in member.problems:
             console.print(f"[red]✗[/red] {code}, {member.stopped_at}: ", end="")
-            console.print(str(problem), markup=False)
+            console.print(str(problem), markup=False, soft_wrap=True)
 
 
 def _outcome_table(rows: list[dict[str, Any]]) -> Table:

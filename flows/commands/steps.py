@@ -79,6 +79,7 @@ def validate(
             "suite": result.suite,
             "checks": result.checks,
             "failed": len(result.failures),
+            "warned": len(result.warnings),
             "verdict": "passed" if result.passed else "refused",
         }
         for results in done.results.values()
@@ -113,7 +114,7 @@ def transform(
         waiting = sorted({f"{row.member_iso2} {row.source_file}" for row in rows if not row.is_accepted})
         inputs = step.inputs_digest(rows)
         reports = {"before_scoring": step.transform(settings, "before_scoring", inputs)}
-        if any(settings.paths.scores.glob("member=*/run.json")):
+        if any(settings.paths.scores.glob("member=*/run=*/run.json")):
             inputs += accepted_runs_digest(settings)
             reports["after_scoring"] = step.transform(settings, "after_scoring", inputs)
     print_rows(

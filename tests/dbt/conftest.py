@@ -86,7 +86,11 @@ class Warehouse:
     def _write_scores(self, connection: duckdb.DuckDBPyConnection) -> None:
         (table,) = read_yaml(PROJECT / "models/staging/_scoring__sources.yml")["sources"][0]["tables"]
         typed = ", ".join(f"cast(null as {c['data_type']}) as {c['name']}" for c in table["columns"])
-        _copy(connection, f"select {typed} limit 0", self.home / "scores" / "member=00" / "rows.parquet")
+        _copy(
+            connection,
+            f"select {typed} limit 0",
+            self.home / "scores" / "member=00" / "run=none" / "rows.parquet",
+        )
 
     def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run dbt on this home. Raises AssertionError with dbt's own output where it fails."""

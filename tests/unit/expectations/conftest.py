@@ -55,6 +55,7 @@ FEATURES = {
     "declared_tax_usd": ("8", "DOUBLE"),
     "value__ln_value_usd": ("4.6", "DOUBLE"),
     "value__is_value_zero": ("0", "INTEGER"),
+    "novelty__is_product_line_new": ("1", "INTEGER"),
     "value__net_to_gross_ratio": ("0.5", "DOUBLE"),
     "price__ln_ratio_to_reference": ("0.1", "DOUBLE"),
     "price__reference_n": ("12", "INTEGER"),

@@ -41,6 +41,11 @@ def test_sentence_names_who_was_stopped_and_where():
     )
 
 
+def test_training_is_about_models_and_publishes_nothing():
+    outcome = RunOutcome({"XA": MemberOutcome("XA"), "pooled": MemberOutcome("pooled")}, purpose="trained")
+    assert (outcome.sentence, outcome.exit_code) == ("2 of 2 models trained", ExitCode.OK)
+
+
 def test_stop_keeps_every_problem():
     member = MemberOutcome("XA")
     member.stop("landing", GateRefused([Problem("one"), Problem("two")]))

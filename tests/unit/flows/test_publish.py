@@ -49,18 +49,18 @@ def test_same_rows_are_not_published_twice(settings):
     assert (record.read_bytes(), settings.paths.published.readlink()) == before
 
 
-def test_held_member_keeps_its_last_rows(settings):
+def test_carried_member_keeps_its_last_rows(settings):
     _write_marts(settings, {"XA": 1, "XB": 2})
     publish.publish(settings, ["XA", "XB"])
     _write_marts(settings, {"XA": 10, "XB": 20})
-    publication = publish.publish(settings, ["XA"], held=["XB"])
+    publication = publish.publish(settings, ["XA"], carried=["XB"])
     assert _published(settings) == {"XA": 10, "XB": 2}
-    assert publication.members == {"XA": "fresh", "XB": "held"}
+    assert publication.members == {"XA": "fresh", "XB": "carried"}
 
 
-def test_held_member_without_a_past_is_left_out(settings):
+def test_carried_member_without_a_past_is_left_out(settings):
     _write_marts(settings, {"XA": 1, "XB": 2})
-    publication = publish.publish(settings, ["XA"], held=["XB"])
+    publication = publish.publish(settings, ["XA"], carried=["XB"])
     assert _published(settings) == {"XA": 1}
     assert publication.members == {"XA": "fresh"}
 
@@ -94,7 +94,7 @@ def test_missing_marts_are_all_named_and_nothing_changes(settings):
 def test_no_fresh_member_publishes_nothing(settings):
     _write_marts(settings, {"XA": 1})
     with pytest.raises(TidewaiterError, match="no member passed"):
-        publish.publish(settings, [], held=["XA"])
+        publish.publish(settings, [], carried=["XA"])
     assert not settings.paths.published.exists()
 
 

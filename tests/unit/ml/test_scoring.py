@@ -15,7 +15,7 @@ from ml import score
 from ml.config import ModelConfig
 from ml.data import read_labelled
 from ml.evaluate import evaluate
-from ml.score import ScoreRun, accept_scores, score_member
+from ml.score import ScoreRun, accept_scores, accepted_runs, score_member
 from ml.tracking import open_client
 from ml.train import train_member
 from ml.versions import load_version, resolve
@@ -111,16 +111,21 @@ def test_lanes_follow_the_score_and_come_near_their_shares(trained: Any, run: Sc
         assert lanes[lane][2] / run.items_scored == pytest.approx(share, abs=0.05)
 
 
-def test_only_the_top_share_is_explained(trained: Any, run: ScoreRun) -> None:
-    rows = _rows(run.folder / "rows.parquet", "score, reason_1, declaration_id")
-    explained = [row for row in rows if row[1] is not None]
-    assert len(explained) == math.ceil(trained.config.scoring.explained_top_share * len(rows))
-    top = sorted(rows, key=lambda row: (-row[0], row[2]))[: len(explained)]
-    assert {row[2] for row in top} == {row[2] for row in explained}
+def test_only_what_people_look_at_first_is_explained(trained: Any, run: ScoreRun) -> None:
+    columns = "declaration_id, score, expected_recovery_usd, rank_in_office_day, reason_1"
+    rows = _rows(run.folder / "rows.parquet", columns)
+    size = math.ceil(trained.config.scoring.explained_top_share * len(rows))
+    by_score = sorted(rows, key=lambda row: (-row[1], row[0]))[:size]
+    by_recovery = sorted(rows, key=lambda row: (-row[2], row[0]))[:size]
+    first = [row for row in rows if row[3] <= trained.config.scoring.explained_ranks]
+    expected = {row[0] for row in (*by_score, *by_recovery, *first)}
+    assert len(expected) < len(rows)
+    assert {row[0] for row in rows if row[4] is not None} == expected
 
 
-def test_nothing_is_explained_where_the_share_is_zero(trained: Any, tmp_path: Path) -> None:
-    run = _score(trained, tmp_path, config=_with_scoring(trained.config, explained_top_share=0.0))
+def test_nothing_is_explained_where_nothing_is_asked_for(trained: Any, tmp_path: Path) -> None:
+    config = _with_scoring(trained.config, explained_top_share=0.0, explained_ranks=0)
+    run = _score(trained, tmp_path, config=config)
     assert _rows(run.folder / "rows.parquet", "count(reason_1)") == [(0,)]
 
 
@@ -169,7 +174,7 @@ def test_the_same_batch_is_not_scored_again_and_keeps_its_time(
 ) -> None:
     first = _score(trained, tmp_path / "one")
     folder = accept_scores(trained.settings, first)
-    assert folder == trained.settings.paths.scores / "member=XA"
+    assert folder == trained.settings.paths.scores / "member=XA" / f"run={first.run_id}"
     before = (folder / "rows.parquet").read_bytes()
     stored = read_json(folder / "run.json")
     assert stored["run_id"] == first.run_id
@@ -243,3 +248,56 @@ def test_a_mart_without_the_models_features_names_them(trained: Any, fresh: Any,
     elsewhere = fresh.model_copy(update={"mlflow_tracking_uri": trained.settings.tracking_uri})
     with pytest.raises(TidewaiterError, match="the feature mart lacks tax__rate_pct"):
         score_member(elsewhere, "XA", trained.config, "f", stage_dir=tmp_path / "stage")
+
+
+def _accepted_days(trained: Any) -> list[tuple[str, date, date, int]]:
+    """Run, first day, last day and rows of what stands, and that no item stands twice."""
+    glob = trained.settings.paths.scores / "member=XA" / "run=*" / "rows.parquet"
+    rows = "count(*), count(distinct (member_iso2, declaration_id, item_no))"
+    total, distinct = _rows(glob, rows)[0]
+    assert total == distinct
+    return duckdb.sql(
+        f"select run_id, min(registered_date), max(registered_date), count(*)"
+        f" from read_parquet('{glob}', hive_partitioning=false) group by all order by 2, 1"
+    ).fetchall()
+
+
+def test_a_new_window_takes_its_days_from_the_batch_before(trained: Any, tmp_path: Path) -> None:
+    first, middle = date(2025, 10, 1), date(2025, 10, 15)
+    whole = _score(trained, tmp_path, window_from=first, window_to=date(2025, 10, 31))
+    accept_scores(trained.settings, whole)
+    later = _score(trained, tmp_path, window_from=middle, window_to=date(2025, 11, 10))
+    accept_scores(trained.settings, later)
+    stands = _accepted_days(trained)
+    assert [run_id for run_id, *_ in stands if run_id in (whole.run_id, later.run_id)] == [
+        whole.run_id,
+        later.run_id,
+    ]
+    ends = {run_id: (begin, end) for run_id, begin, end, _ in stands}
+    assert ends[whole.run_id][1] < middle <= ends[later.run_id][0]
+    kept = next(run for run in accepted_runs(trained.settings, "XA") if run.run_id == whole.run_id)
+    assert not kept.is_whole
+    again = _score(trained, tmp_path, window_from=first, window_to=date(2025, 10, 31))
+    assert again.was_scored, "a batch that lost days is not taken for whole"
+
+
+def test_a_window_apart_leaves_the_other_untouched(trained: Any, tmp_path: Path) -> None:
+    one = _score(trained, tmp_path, window_from=date(2025, 9, 1), window_to=date(2025, 9, 10))
+    folder = accept_scores(trained.settings, one)
+    before = (folder / "rows.parquet").read_bytes(), (folder / "run.json").read_bytes()
+    other = _score(trained, tmp_path, window_from=date(2025, 9, 11), window_to=date(2025, 9, 20))
+    accept_scores(trained.settings, other)
+    assert ((folder / "rows.parquet").read_bytes(), (folder / "run.json").read_bytes()) == before
+    assert not _score(trained, tmp_path, window_from=date(2025, 9, 1), window_to=date(2025, 9, 10)).was_scored
+
+
+def test_what_the_model_was_trained_on_does_not_judge_it(trained: Any, run: ScoreRun, tmp_path: Path) -> None:
+    """A window that reaches back into the training period has the metrics of its unseen part."""
+    back = run.window_from - timedelta(days=60)
+    wide = _score(trained, tmp_path / "wide", window_from=back, window_to=run.window_to)
+    assert wide.items_scored > run.items_scored
+    assert wide.judged_from == run.window_from
+    assert wide.metrics == run.metrics
+    seen = _score(trained, tmp_path / "seen", window_from=back, window_to=run.window_from - timedelta(days=1))
+    assert seen.judged_from is None
+    assert seen.metrics == {"n": 0.0}

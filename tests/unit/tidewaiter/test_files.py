@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import duckdb
 import pytest
 from hypothesis import given, settings
@@ -48,6 +51,31 @@ def test_what_a_killed_writer_left_is_swept(tmp_path):
         pass
     assert not leftover.exists()
     assert other.exists()
+
+
+def test_a_swap_killed_between_its_renames_is_undone(tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    with files.folder_replaced_atomically(target) as partial:
+        (partial / "old").touch()
+    renamed = Path.rename
+
+    def die_after_the_first(path, to):
+        renamed(path, to)
+        os._exit(9)
+
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(Path, "rename", die_after_the_first)
+        with files.folder_replaced_atomically(target) as partial:
+            (partial / "new").touch()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert not target.exists()
+    with files.folder_replaced_atomically(target) as partial:
+        # A writer that builds on the old content finds it.
+        assert [path.name for path in target.iterdir()] == ["old"]
+        (partial / "newer").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
+    assert [path.name for path in target.iterdir()] == ["newer"]
 
 
 def test_text_and_json_are_written_whole_with_their_mode(tmp_path):

@@ -1,0 +1,73 @@
+"""One awkward file of each kind, and what landing has to make of it, value by value.
+
+When landing changes on purpose, `python tests/golden/test_golden_landing.py` writes what it makes now
+over `expected/`; read the difference before you keep it.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tidewaiter.contracts import load_contract
+from tidewaiter.landing import find_files, land_file
+from tidewaiter.pseudonyms import Pseudonymiser
+from tidewaiter.settings import load_settings
+
+CASE = Path(__file__).parent / "ribera"
+EXPECTED = CASE / "expected"
+KEY = b"golden case, no secret: 32 bytes"
+DIGESTS = ("extract_id", "source_sha256")
+
+
+def land(home: Path) -> dict[str, str]:
+    """Land the case and return rows, quarantine and counts as JSON lines, by name of the expected file."""
+    settings = load_settings({"home": home, "members_dir": CASE}, environment={}, local_file=home / "none")
+    contract = load_contract(CASE, "XR")
+    made: dict[str, str] = {}
+    for extract in contract.extracts:
+        (path,) = find_files(extract, contract, settings)
+        receipt = land_file(path, extract, contract, settings, Pseudonymiser(KEY))
+        folder = settings.paths.extract_folder(extract.dataset, "XR", receipt.extract_id)
+        for kind in ("rows", "quarantine"):
+            made[f"{extract.dataset}.{kind}.jsonl"] = as_lines(folder / f"{kind}.parquet")
+        counts = receipt.model_dump(
+            mode="json", include={"rows_in", "rows_landed", "rows_quarantined", "reasons", "refused"}
+        )
+        made[f"{extract.dataset}.counts.json"] = json.dumps(counts, indent=2, ensure_ascii=False) + "\n"
+    return made
+
+
+def as_lines(path: Path) -> str:
+    """Return a Parquet file as JSON lines: no nulls, and no digests that any change of a file changes."""
+    relation = duckdb.read_parquet(str(path), hive_partitioning=False).order("source_line")
+    made = []
+    for row in relation.fetchall():
+        named = dict(zip(relation.columns, row, strict=True))
+        kept = {name: value for name, value in named.items() if value is not None and name not in DIGESTS}
+        made.append(json.dumps(kept, ensure_ascii=False, default=str) + "\n")
+    return "".join(made)
+
+
+@pytest.fixture(scope="module")
+def landed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return land(tmp_path_factory.mktemp("golden"))
+
+
+def test_every_expected_file_is_compared(landed):
+    assert sorted(landed) == sorted(path.name for path in EXPECTED.iterdir())
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXPECTED.iterdir()))
+def test_landing_makes_what_is_expected(landed, name):
+    assert landed[name].splitlines() == (EXPECTED / name).read_text(encoding="utf-8").splitlines()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in land(Path(folder).resolve()).items():
+            (EXPECTED / name).write_text(text, encoding="utf-8")
