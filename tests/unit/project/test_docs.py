@@ -12,14 +12,10 @@ import typer
 import yaml
 
 from flows.cli import app
-from tidewaiter.contracts import Contract, load_contract
-from tidewaiter.landing import land_file
-from tidewaiter.pseudonyms import Pseudonymiser
-from tidewaiter.settings import PROJECT_ROOT, Settings
+from tidewaiter.settings import PROJECT_ROOT
 
 PAGES = [PROJECT_ROOT / "README.md", *sorted((PROJECT_ROOT / "docs").rglob("*.md"))]
 _NAMES = [page.relative_to(PROJECT_ROOT).as_posix() for page in PAGES]
-_EXAMPLE = PROJECT_ROOT / "docs" / "how-to" / "add-a-member.md"
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -144,33 +140,3 @@ def test_every_page_is_in_the_index() -> None:
     index = PROJECT_ROOT / "docs" / "README.md"
     linked = {(index.parent / target).resolve() for target in _LINK.findall(_prose(index))}
     assert {page for page in PAGES if page.parent.parent == index.parent} <= linked
-
-
-def test_the_example_member_lands_as_its_page_says(tmp_path: Path) -> None:
-    (source,) = _blocks(_EXAMPLE, {"csv"})
-    written, limits = _blocks(_EXAMPLE, {"yaml"})
-    folder = tmp_path / "members" / "xd"
-    folder.mkdir(parents=True)
-    (folder / "contract.yaml").write_text(written, encoding="utf-8")
-    (folder / "expectations.yaml").write_text(limits, encoding="utf-8")
-    file = tmp_path / "items_2025-06-02.csv"
-    file.write_text(source, encoding="utf-8")
-    contract: Contract = load_contract(tmp_path / "members", "XD")
-    settings = Settings(home=tmp_path / "home", members_dir=tmp_path / "members", threads=1)
-    receipt = land_file(file, contract.extracts[0], contract, settings, Pseudonymiser(b"k" * 32))
-    assert (receipt.rows_in, receipt.rows_landed, receipt.rows_quarantined) == (4, 3, 1)
-    page = _EXAMPLE.read_text(encoding="utf-8")
-    assert f"extract={receipt.extract_id}/" in page
-    for reason in receipt.reasons:
-        field, words = reason.split(": ")
-        assert re.search(rf"{field}: '[^']+' is {words}", page), reason
-
-
-def test_the_example_limits_are_limits(tmp_path: Path) -> None:
-    from expectations.limits import load_limits
-
-    folder = tmp_path / "xd"
-    folder.mkdir()
-    (folder / "expectations.yaml").write_text(_blocks(_EXAMPLE, {"yaml"})[1], encoding="utf-8")
-    own = load_limits("landing", "XD", tmp_path).tables["declaration_items"].max_zero_share[0]
-    assert own.columns == ("net_kg",)
