@@ -108,6 +108,14 @@ class Installation:
         return self.home.with_name(f"{self.home.name}.{name}")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests on one worker, and all that need the finished run together: it is made once."""
+    for item in items:
+        needs_run = "undisturbed" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("runs" if needs_run else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def install(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """The function that makes a new home; whatever still works on it is ended with the session."""
