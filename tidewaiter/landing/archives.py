@@ -6,6 +6,7 @@ Names in an archive are labels and never paths: what is unpacked lies under a nu
 from __future__ import annotations
 
 import hashlib
+import logging
 import lzma
 import re
 import stat
@@ -20,6 +21,8 @@ from typing import IO, Literal
 
 from tidewaiter.contracts import AnyFormat, Archive, Extract
 from tidewaiter.errors import Problem, Problems, TidewaiterError
+
+_log = logging.getLogger(__name__)
 
 Packing = Literal["gz", "zst", "zip"]
 
@@ -38,6 +41,7 @@ _CHUNK_BYTES = 1 << 20
 _GIB = 1 << 30
 # A small file may be all blanks; a bomb is never small.
 _RATIO_COUNTS_FROM_BYTES = 10 << 20
+_SEND_AGAIN = "have it sent again"
 _NEXT_STEP = "have it sent again without it, or unpacked"
 # Written by operating systems beside the files that were meant.
 _NOISE = re.compile(r"(^|/)(__MACOSX/|\.[^/]*$|Thumbs\.db$)")
@@ -122,13 +126,22 @@ def list_packed(path: Path, packing: Packing, rules: Archive, where: str) -> lis
                 f"'{member.filename[:200]}' in the archive {fault}", where=where, next_step=_NEXT_STEP
             )
     problems.raise_if_any()
+    members = [member for member in members if not _NOISE.search(member.filename)]
+    if not members:
+        raise TidewaiterError(
+            Problem("no file in the archive", where=where, expected="at least one", next_step=_SEND_AGAIN)
+        )
     # What an entry says of its size may be a lie, but it cannot be larger than the archive.
     largest = path.stat().st_size
-    return [
+    wanted = [
         Packed(f"{path.name}/{member.filename}", member.filename, min(member.compress_size, largest))
         for member in members
-        if not _NOISE.search(member.filename) and _belongs(member.filename, rules)
+        if _belongs(member.filename, rules)
     ]
+    if not wanted:
+        # No error: another entry of the contract may be for what this archive holds.
+        _log.warning("%s: none of its %d files matches %s", where, len(members), " ".join(rules.members))
+    return wanted
 
 
 def unpack(
@@ -254,6 +267,6 @@ def _reading(where: str) -> Iterator[None]:
             Problem(
                 f"the archive cannot be read: {str(error).splitlines()[0] if str(error) else 'cut short'}",
                 where=where,
-                next_step="have it sent again",
+                next_step=_SEND_AGAIN,
             )
         ) from None

@@ -221,6 +221,8 @@ class _Builder:
         if self._is_local_time(field, kind):
             draft = replace(draft, local=typed)
             typed = parse.local_to_utc(draft.local_name, self.contract.time_zone)
+        if field.type == "timestamp" and kind == _TEXT and not mapping.formats:
+            typed = f"coalesce({typed}, {parse.iso_instant(draft.coded)})"
         return replace(draft, typed=typed)
 
     def _reads_as_it_stands(self, field: Field) -> bool:

@@ -21,6 +21,10 @@ _ISO_TIMESTAMPS = (
     "%Y-%m-%dT%H:%M",
     "%Y-%m-%d",
 )
+# 2024-03-01T10:00:00Z is ISO 8601 as well, and what JSON and Parquet write.
+_ISO_INSTANT = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
+)
 _OFFSET_DIRECTIVE = "%z"
 
 
@@ -54,6 +58,19 @@ def parse_sql(field: Field, text: str, formats: tuple[str, ...], text_format: An
             if any(_OFFSET_DIRECTIVE in form for form in formats):
                 return f"timezone('UTC', {instant})"
             return local_to_utc(instant, zone)
+
+
+def iso_instant(text: str) -> str:
+    """Return SQL for the naive UTC instant of a text in ISO 8601 that says its offset, null of any other.
+
+    Args:
+        text: Quoted column name or SQL of the text.
+    """
+    # The cast alone would also read names of zones, and "now".
+    return (
+        f"case when regexp_full_match({text}, {quote_literal(_ISO_INSTANT)})"
+        f" then timezone('UTC', try_cast({text} as TIMESTAMPTZ)) end"
+    )
 
 
 def cast_sql(field: Field, value: str, value_type: str, zone: str) -> str:

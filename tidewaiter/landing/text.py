@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tidewaiter.contracts import CsvFormat
 from tidewaiter.errors import Problem, TidewaiterError
-from tidewaiter.landing.decoding import CHUNK_BYTES, utf8_chunks
+from tidewaiter.landing.decoding import CHUNK_BYTES, check_mark, utf8_chunks
 
 _UNIT_SEPARATOR = "\x1f"
 
@@ -70,6 +70,7 @@ def prepare_text(source: Path, text_format: CsvFormat, folder: Path, where: str)
     Raises:
         TidewaiterError: The bytes are not in the contract's encoding, or there is no header line.
     """
+    check_mark(source, text_format.encoding, where)
     readable = folder / "source.csv"
     is_plain = text_format.encoding == "utf-8" and not text_format.skip_lines
     ends = _count_line_ends(_chunks(source)) if is_plain and not _starts_with_mark(source) else None
@@ -154,7 +155,12 @@ def _read_header(path: Path, text_format: CsvFormat, where: str) -> tuple[tuple[
                 blank_lines += 1
         except csv.Error as error:
             raise TidewaiterError(
-                Problem(f"the header line cannot be read: {error}", where=where, expected="a header line")
+                Problem(
+                    f"the header line cannot be read: {error}",
+                    where=where,
+                    expected=f"names of at most {csv.field_size_limit():,} characters",
+                    next_step="correct format.quote in the contract, or have the file sent again",
+                )
             ) from None
     raise _empty(where)
 

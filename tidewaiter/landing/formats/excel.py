@@ -122,7 +122,7 @@ class ExcelSource:
 
     def _sheet(self, book: Any) -> Any:
         wanted = self.excel_format.sheet
-        names = [sheet.title for sheet in book.worksheets]
+        names = [sheet.title for sheet in book.worksheets if hasattr(sheet, "iter_rows")]
         if wanted is not None and wanted not in names:
             raise self.opening.error(f"no sheet '{wanted}'{closest(wanted, names)}")
         if not names:

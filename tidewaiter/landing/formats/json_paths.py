@@ -8,6 +8,9 @@ from tidewaiter.contracts.formats import split_path
 from tidewaiter.landing.staged import SOURCE_LINE
 from tidewaiter.warehouse import quote_literal
 
+_STRING_OR_BETWEEN = r'"(?:[^"\\]|\\.)*"|[^"]+'
+_LONG_NUMBER = r"-?[0-9.]{17,}(?:[eE][+-]?[0-9]+)?"
+
 
 def pointer(path: Sequence[str]) -> str:
     """Return the JSON pointer (RFC 6901) of a path: unlike DuckDB's own paths it can say any key."""
@@ -19,6 +22,20 @@ def texts_sql(json: str, paths: Sequence[Sequence[str]]) -> str:
     if not paths:
         return "cast([] as VARCHAR[])"
     return f"json_extract_string({json}, [{', '.join(quote_literal(pointer(path)) for path in paths)}])"
+
+
+def exact_numbers_sql(json: str) -> str:
+    """Return SQL of valid JSON in which long numbers stand as texts, so that each keeps all its digits.
+
+    DuckDB reads a number with a point as floating point: 15 digits of it are sure (duckdb 1.5). Only
+    JSON that has such a number is taken apart, into its strings and what stands between them.
+    """
+    parts = f"regexp_extract_all({json}, {quote_literal(_STRING_OR_BETWEEN)})"
+    between = f"regexp_replace(part, {quote_literal(_LONG_NUMBER)}, '\"\\0\"', 'g')"
+    return (
+        f"case when regexp_matches({json}, '[0-9.]{{17}}') then array_to_string(list_transform({parts},"
+        f" lambda part: if(starts_with(part, '\"'), part, {between})), '') else {json} end"
+    )
 
 
 def keys_sql(json: str, path: Sequence[str]) -> str:
