@@ -16,6 +16,7 @@ from pathlib import Path
 from tidewaiter.contracts import CsvFormat
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.landing.decoding import CHUNK_BYTES, check_mark, utf8_chunks
+from tidewaiter.landing.line_ends import Mender
 
 _UNIT_SEPARATOR = "\x1f"
 
@@ -117,22 +118,16 @@ def _count_line_ends(chunks: Iterable[bytes]) -> _LineEnds:
 def _write_mended(source: Path, text_format: CsvFormat, target: Path, where: str) -> None:
     encoding, to_blank = text_format.encoding, text_format.skip_lines
     ends = _count_line_ends(utf8_chunks(source, encoding, where))
-    # Old Macintosh files end their lines with CR alone; among LF a lone CR is a blank in a text.
-    lone_cr = b"\n" if ends.cr - ends.crlf > ends.lf else b" "
-    held = b""
+    # Old Macintosh files end their lines with CR alone.
+    mender = Mender(text_format, cr_ends_lines=ends.cr - ends.crlf > ends.lf)
     with target.open("wb") as writer:
-        for chunk in utf8_chunks(source, encoding, where):
-            text = held + chunk
-            held = b"\r" if text.endswith(b"\r") else b""
-            text = text[: len(text) - len(held)]
-            text = text.replace(b"\r\n", b"\n").replace(b"\r", lone_cr)
+        for text in mender.mended(utf8_chunks(source, encoding, where)):
             # Lines above the table are emptied and not taken out, so that every line keeps its number.
             while to_blank and text:
                 _, line_feed, text = text.partition(b"\n")
                 writer.write(line_feed)
                 to_blank -= len(line_feed)
             writer.write(text)
-        writer.write(held and lone_cr)
 
 
 def _read_header(path: Path, text_format: CsvFormat, where: str) -> tuple[tuple[str, ...], int, int]:
