@@ -36,7 +36,8 @@ class _Format(Strict):
     """What all formats share: how numbers are written in text.
 
     Attributes:
-        decimal_mark: Mark before the decimals of a number that is written as text.
+        decimal_mark: Mark before the decimals of a number that is written as text. Numbers that are no
+            text, as in Parquet or Excel, are read with this mark too.
         thousands_mark: Mark between groups of three digits, where there is one.
     """
 
@@ -71,7 +72,8 @@ class _TextFormat(_Format):
 
     Attributes:
         encoding: Any encoding that Python can decode, such as `utf-8`, `latin-1`, `cp1252`, `gb18030`.
-            A byte that the encoding does not have costs its record, not the file.
+            A byte that the encoding does not have costs its record, not the file; in a JSON array or
+            document, which reads as a whole or not at all, it costs the file.
     """
 
     encoding: Encoding = "utf-8"
@@ -249,7 +251,7 @@ class XmlFormat(_Format):
 
 
 class ParquetFormat(_Format):
-    """A Parquet file. Values are read as text: ISO 8601 dates, a decimal point, `true` and `false`."""
+    """A Parquet file. Values are read as text: ISO 8601 dates, `true` and `false`."""
 
     kind: Literal["parquet"] = "parquet"
 

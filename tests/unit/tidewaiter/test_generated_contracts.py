@@ -271,11 +271,16 @@ def as_json(texts: list[list[str]], form: Form) -> str:
 
 
 def number_bare(text: str, form: Form) -> str:
-    """Write the amounts as numbers of JSON instead of texts, where the marks are its own."""
-    if not form.numbers_as_numbers or form.thousands or form.decimal != ".":
+    """Write the amounts as numbers of JSON instead of texts: whatever the marks of the texts are."""
+    if not form.numbers_as_numbers:
         return text
-    key = re.escape(json.dumps(form.names[5], ensure_ascii="\\u" in text))
-    return re.sub(rf'({key}: )"([0-9]+(?:\.[0-9]+)?)"', r"\1\2", text)
+    key = re.escape(json.dumps(form.names[5], ensure_ascii=form.kind != "lines"))
+    marks = {form.decimal: ".", form.thousands or "": ""}
+
+    def bare(found: re.Match[str]) -> str:
+        return found[1] + "".join(marks.get(mark, mark) for mark in found[2])
+
+    return re.sub(rf"({key}: )\"([0-9.,' ]+)\"", bare, text)
 
 
 def as_xml(texts: list[list[str]], form: Form) -> str:

@@ -64,7 +64,7 @@ def open_format(
         case ParquetFormat():
             from tidewaiter.landing.formats.parquet import ParquetSource
 
-            return ParquetSource(opening)
+            return ParquetSource(opening, file_format)
         case ExcelFormat():
             from tidewaiter.landing.formats.excel import ExcelSource
 

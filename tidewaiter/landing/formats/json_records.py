@@ -124,7 +124,7 @@ def _copy_top(opening: Opening, json_format: JsonFormat) -> str:
     """Write the outermost records and return SQL of them: `source_line`, `record`, `fault`."""
     if json_format.layout == "lines":
         lines = copy_lines(opening, json_format.encoding, 0)
-        exact = exact_numbers_sql("line")
+        exact = exact_numbers_sql("line", json_format.decimal_mark)
         return (
             f"(select {SOURCE_LINE}, case when json_valid(line) then {exact} end as record,"
             f" case when line is null then {quote_literal(UNDECODABLE)}"
@@ -149,7 +149,7 @@ def _copy_top(opening: Opening, json_format: JsonFormat) -> str:
         )
         # For its message: what is no JSON at which place.
         opening.execute(f"select count(json(record)) from {records}").fetchone()
-    exact = exact_numbers_sql("record")
+    exact = exact_numbers_sql("record", json_format.decimal_mark)
     return (
         f"(select {SOURCE_LINE}, {exact} as record, cast(null as VARCHAR) as fault from {numbered(records)})"
     )
