@@ -104,7 +104,7 @@ def canonical_page() -> str:
 def contract_page() -> str:
     """Return what a contract may say, from the models that check it."""
     from tidewaiter.contracts import FORMATS, Archive, Contract, Extract, FieldMapping
-    from tidewaiter.contracts.formats import FixedWidthColumn
+    from tidewaiter.contracts.formats import FixedWidthColumn, Unpivot
     from tidewaiter.contracts.location import FolderLocation
     from tidewaiter.contracts.remote import (
         DatabaseLocation,
@@ -137,6 +137,7 @@ def contract_page() -> str:
         ("A credential", Credential),
         *((f"`format` of kind `{model.model_fields['kind'].default}`", model) for model in FORMATS),
         ("`columns[]` of a fixed-width format", FixedWidthColumn),
+        ("`unpivot` of a format: wide records", Unpivot),
         ("`archive`: compressed files and archives", Archive),
         ("`fields`: how one canonical field is filled", FieldMapping),
     ):

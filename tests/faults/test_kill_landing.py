@@ -11,6 +11,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -201,9 +202,16 @@ class Landing:
         assert process.returncode == 0
         return [tuple(map(int, line.split())) for line in said.splitlines()]
 
-    def land_undisturbed(self) -> None:
+    def rename_office(self) -> None:
+        """Mend the contract, so that every extract lands again with other rows."""
+        contract = self._contract()
+        for extract in contract["extracts"]:
+            extract["fields"] = FIELDS | {"office_code": {"expression": "'new ' || \"office\""}}
+        (self.root / "members" / "xt" / "contract.yaml").write_text(yaml.safe_dump(contract))
+
+    def land_undisturbed(self, name: str = "undisturbed") -> None:
         """Note what an undisturbed landing gives, and how long it takes."""
-        home = self.root / "undisturbed"
+        home = self.root / name
         process = self.start(home)
         began = time.monotonic()
         process.communicate(b"\n")
@@ -281,10 +289,46 @@ def test_a_landing_killed_a_few_times_is_finished_by_the_next_one(landing):
 @pytest.mark.slow
 @pytest.mark.faults
 def test_a_landing_killed_a_hundred_times_on_one_home_loses_no_row(landing):
-    # Early moments more often: most of the later work stands after the first few kills.
     home, source = landing.root / "killed", random.Random(23)
-    struck = kill_often(landing, home, 100, lambda _: landing.seconds * source.random() ** 2 / 3)
-    assert struck >= 90
+    struck = attempts = 0
+    while struck < 100 and attempts < 400:
+        # What stands already is passed over in no time: the more stands, the sooner the kill.
+        left = 1 - len(visible(home)) / len(landing.expected)
+        moment = landing.seconds * source.random() * (left + 0.03) / 4
+        struck += kill_often(landing, home, 1, lambda _, moment=moment: moment)
+        attempts += 1
+        if struck % 10 == 0:
+            forget(landing, home, source)
+    assert struck == 100
+    assert_finished(landing, home)
+
+
+def forget(landing: Landing, home: Path, source: random.Random) -> None:
+    """Lose some of what stands, so that there is work for the next kills too."""
+    for folder in sorted((home / "landing").glob("*/member=*/extract=*")):
+        if source.random() < 0.7:
+            shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_a_landing_that_replaces_another_is_killed_and_leaves_one_of_both(landing):
+    """Contracts are mended: what stands is replaced, and a kill leaves the old or the new."""
+    home, source = landing.root / "killed", random.Random(31)
+    landing.finish(home)
+    olds = landing.expected
+    landing.rename_office()
+    landing.land_undisturbed("undisturbed-again")
+    struck = 0
+    for _ in range(60):
+        process = landing.start(home)
+        landing.go(process)
+        time.sleep(landing.seconds * source.random() / 8)
+        process.send_signal(signal.SIGKILL)
+        struck += process.wait() == -signal.SIGKILL
+        for path, content in visible(home).items():
+            assert content in (olds[path], landing.expected[path])
+    assert struck >= 20
     assert_finished(landing, home)
 
 

@@ -133,6 +133,7 @@ def scrub_raw(
     if (
         extract is None
         or not isinstance(extract.format, CsvFormat)
+        or extract.format.unpivot is not None  # rows are blocks of a line
         or _is_compressed(raw.path)
         or _has_other_lines(raw, extract.format)
     ):

@@ -1,4 +1,4 @@
-"""Formats other than CSV: each opens a file as a `Source` of records, all text, all accounted for.
+"""Formats: each opens a file as a `Source` of records, all text, all accounted for.
 
 What belongs here turns bytes into records; what the records mean is the mapping's.
 """
@@ -6,10 +6,11 @@ What belongs here turns bytes into records; what the records mean is the mapping
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from tidewaiter.contracts import (
     AnyFormat,
+    CsvFormat,
     ExcelFormat,
     FixedWidthFormat,
     JsonFormat,
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
 
     from tidewaiter.landing.staged import Source
 
-__all__ = ["open_format"]
+__all__ = ["is_read_in_pieces", "open_format"]
+
+
+def is_read_in_pieces(file_format: AnyFormat) -> TypeGuard[CsvFormat]:
+    """Whether landing reads a file piece by piece and need not stage it whole."""
+    return isinstance(file_format, CsvFormat) and file_format.unpivot is None
 
 
 def open_format(
@@ -34,7 +40,7 @@ def open_format(
     where: str,
     wanted: tuple[str, ...],
 ) -> Source:
-    """Open a file of any format but CSV.
+    """Open a file as a source that is staged whole.
 
     Args:
         connection: Where the records come to be.
@@ -48,7 +54,20 @@ def open_format(
         TidewaiterError: The file does not read as the contract says.
     """
     opening = Opening(connection, path, folder, where, wanted)
+    source = _open(opening, file_format)
+    if file_format.unpivot is None:
+        return source
+    from tidewaiter.landing.formats.unpivoted import UnpivotedSource
+
+    return UnpivotedSource(opening, source, file_format.unpivot)
+
+
+def _open(opening: Opening, file_format: AnyFormat) -> Source:
     match file_format:
+        case CsvFormat():
+            from tidewaiter.landing.formats.delimited import CsvSource
+
+            return CsvSource(opening, file_format)
         case FixedWidthFormat():
             from tidewaiter.landing.formats.fixed_width import FixedWidthSource
 
@@ -69,5 +88,3 @@ def open_format(
             from tidewaiter.landing.formats.excel import ExcelSource
 
             return ExcelSource(opening, file_format)
-        case _:
-            raise AssertionError(f"{file_format.kind} is read elsewhere")
