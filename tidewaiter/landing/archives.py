@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
-from tidewaiter.contracts import AnyFormat, Archive, Extract
+from tidewaiter.contracts import AnyFormat, Archive, CsvFormat, Extract
 from tidewaiter.errors import Problem, Problems, TidewaiterError
 
 _log = logging.getLogger(__name__)
@@ -77,6 +77,39 @@ class Unpacked:
     path: Path
     sha256: str
     size_bytes: int
+
+
+def unpacked_files(path: Path, folder: Path, extract: Extract | None = None) -> list[tuple[str, Path]]:
+    """Return a file, or each file of an archive unpacked, with its name in the archive.
+
+    For a look at a sample; landing keeps what it unpacks apart.
+
+    Args:
+        path: The file.
+        folder: Where to unpack.
+        extract: The contract's entry for it; without one any file in the archive will do.
+
+    Raises:
+        TidewaiterError: See `list_packed` and `unpack`.
+    """
+    file_format = extract.format if extract else CsvFormat()
+    is_workbook = extract is None and _starts_as_zip(path) and _is_workbook(path)
+    packing = None if is_workbook else packing_of(path, file_format)
+    if packing is None:
+        return [("", path)]
+    rules = extract.archive if extract else Archive()
+    wanted = list_packed(path, packing, rules, f"file {path.name}")
+    there = folder / "unpacked"
+    there.mkdir(mode=0o700)
+    # Without a contract a workbook in an archive is no archive in an archive.
+    kind = file_format.kind if extract else "excel"
+    unpacked = unpack(path, packing, wanted, rules, kind, there, f"file {path.name}")
+    return [(one.packed.name, one.path) for one in unpacked]
+
+
+def _starts_as_zip(path: Path) -> bool:
+    with path.open("rb") as handle:
+        return handle.read(4) == b"PK\x03\x04"
 
 
 def packing_of(path: Path, file_format: AnyFormat) -> Packing | None:
@@ -145,7 +178,7 @@ def list_packed(path: Path, packing: Packing, rules: Archive, where: str) -> lis
 
 
 def unpack(
-    path: Path, packing: Packing, wanted: list[Packed], extract: Extract, folder: Path, where: str
+    path: Path, packing: Packing, wanted: list[Packed], rules: Archive, kind: str, folder: Path, where: str
 ) -> list[Unpacked]:
     """Unpack files of an archive into a folder.
 
@@ -153,22 +186,23 @@ def unpack(
         path: The archive.
         packing: How it is packed.
         wanted: Which of its files; from `list_packed`.
-        extract: The contract's entry that they belong to, with the limits.
+        rules: The limits.
+        kind: Kind of format that they are read as.
         folder: Empty folder that only the owner may read.
         where: Member and file, for messages.
 
     Raises:
         TidewaiterError: The archive is damaged, holds an archive again, or unpacks beyond a limit.
     """
-    found, left = [], int(extract.archive.largest_unpacked_gb * _GIB)
+    found, left = [], int(rules.largest_unpacked_gb * _GIB)
     # A workbook is a zip archive; in an archive of workbooks it is no archive in an archive.
     refused = _OTHER_ARCHIVES + tuple(
-        mark for mark, kind in _PACKINGS.items() if (kind, extract.format.kind) != ("zip", "excel")
+        mark for mark, packed_as in _PACKINGS.items() if (packed_as, kind) != ("zip", "excel")
     )
     for number, packed in enumerate(wanted):
         target = folder / f"unpacked-{number:04}"
         with _reading(where), _open(path, packing, packed) as source:
-            sha256, size = _copy(source, target, packed, extract.archive, left, refused, where)
+            sha256, size = _copy(source, target, packed, rules, left, refused, where)
         left -= size
         found.append(Unpacked(packed, target, sha256, size))
     return found

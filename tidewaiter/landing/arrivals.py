@@ -114,7 +114,15 @@ class _ArchiveLanding:
         if (landed := self._landed_already(packed)) is not None:
             return landed
         with work_folder(self._archive) as work:
-            unpacked = unpack(self._archive.path, self._packing, packed, self._extract, work, self._where)
+            unpacked = unpack(
+                self._archive.path,
+                self._packing,
+                packed,
+                self._extract.archive,
+                self._extract.format.kind,
+                work,
+                self._where,
+            )
             self._note_contents(unpacked)
             return self._land_all(unpacked)
 
