@@ -153,11 +153,9 @@ class Repeats:
         for n, column in enumerate(self._compared):
             name = column.strip('"')
             kind = f"{name}: contradicts an earlier row of the same {of_key}"
-            message = f"{quote_literal(f'{name}: not as on line ')} || line_{n} || {quote_literal(f', of the same {of_key}')}"
-            found.append(
-                f"case when {column} <> agreed_{n} and {SOURCE_LINE} > line_{n}"
-                f" then {problem_sql(kind, message)} end"
-            )
+            before, after = f"{name}: not as on line ", f", of the same {of_key}"
+            message = f"{quote_literal(before)} || line_{n} || {quote_literal(after)}"
+            found.append(f"case when {column} <> agreed_{n} then {problem_sql(kind, message)} end")
         return (
             f"list_filter(cast([{', '.join(found)}] as {PROBLEMS_TYPE}), lambda problem: problem is not null)"
         )

@@ -1,6 +1,7 @@
 select
     -- keys
     member_iso2,
+    reporter_code,
     frequency_code,
     period_from_date,
     flow_code,
@@ -23,6 +24,7 @@ select
     is_net_kg_estimated,
     is_reported,
     is_aggregate,
+    sequence_no,
 
     -- lineage
     extract_id,

@@ -4,6 +4,8 @@ select
     declaration_id,
     item_no,
     item_version,
+    sequence_no,
+    is_header_apart,
 
     -- when and where
     registered_at,
@@ -12,6 +14,7 @@ select
     lane_at,
     assigned_at,
     released_at,
+    cancelled_at,
 
     -- declaration
     declaration_type_code,
@@ -20,18 +23,22 @@ select
     goods_use_code,
     payment_method_code,
     transport_mode_code,
+    transport_document_ref,
+    container_ids,
 
     -- parties
     importer_id,
     declarant_id,
     seller_id,
     courier_id,
+    is_authorised_operator,
 
     -- commodity
     hs6,
     left(hs6, 4) as heading_code,
     left(hs6, 2) as chapter_code,
     hs_national_code,
+    hs_edition_code,
     origin_iso2,
     dispatch_iso2,
     origin_marking_code,
@@ -47,13 +54,19 @@ select
     currency_code,
     declared_value,
     value_basis_code,
+    incoterm_code,
+    declared_freight,
+    declared_insurance,
+    freight_currency_code,
     tax_rate_pct,
     declared_tax,
+    tax_currency_code,
 
     -- selectivity and inspection
     lane_initial_code,
     lane_final_code,
     lane_source_code,
+    queue_code,
     inspector_initial_id,
     inspector_final_id,
     inspection_result_code,

@@ -8,6 +8,9 @@ select
 
     -- values
     team_code,
+    shift_from_at,
+    shift_to_at,
+    sequence_no,
 
     -- lineage
     extract_id,
