@@ -63,9 +63,11 @@ def show_command(member: MemberArgument, as_json: JsonFlag = False) -> None:
     settings = load_settings()
     contract = load_contract(settings.members_dir, member)
     fields: list[dict[str, Any]] = []
+    headers = [extract for extract in contract.extracts if extract.dataset == "declarations"]
+    in_header = {name for extract in headers for name in extract.fields}
     for extract in contract.extracts:
         for field in load_dataset(extract.dataset).fields:
-            source = "set by landing" if field.set_by_landing else _source_of(extract, field)
+            source = "set by landing" if field.set_by_landing else _source_of(extract, field, in_header)
             fields.append(
                 {
                     "dataset": extract.dataset,
@@ -229,13 +231,13 @@ def _verdict(trial: Any) -> str:
     return f"{trial.share_landed:.1%} would land."
 
 
-def _source_of(extract: Extract, field: Field) -> str:
+def _source_of(extract: Extract, field: Field, in_header: set[str]) -> str:
     """Return in words where a field of an extract comes from."""
     mapping = extract.fields.get(field.name)
     if mapping is None:
         if field.default is not None:
             return f"default {field.default}"
-        return "with the header" if extract.header == "apart" and _has_header(field) else "not mapped"
+        return "with the header" if extract.header == "apart" and field.name in in_header else "not mapped"
     if mapping.column is not None:
         source = f"column {' or '.join(mapping.candidates)}"
     elif mapping.file_name is not None:
@@ -246,9 +248,3 @@ def _source_of(extract: Extract, field: Field) -> str:
     notes += [f"{len(mapping.codes)} codes"] if mapping.codes else []
     notes += ["optional"] if mapping.optional else []
     return source + (f" ({', '.join(notes)})" if notes else "")
-
-
-def _has_header(field: Field) -> bool:
-    from tidewaiter.canonical import load_dataset
-
-    return field.name in load_dataset("declarations").by_name
