@@ -14,7 +14,8 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.config import ModelConfig, SplitChoice
+from ml.choices import SplitChoice
+from ml.config import ModelConfig
 from ml.data import LabelledItems, Mask
 from tidewaiter.errors import Problem, TidewaiterError
 
