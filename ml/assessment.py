@@ -17,7 +17,7 @@ from ml.baselines import Baseline
 from ml.config import ModelConfig
 from ml.data import Floats, LabelledItems, Mask
 from ml.figures import Sample, Worlds, best_worlds, probability_worlds, ranking_worlds
-from ml.resampling import REPLICATES, Blocks, Interval, interval_of, week_blocks
+from ml.resampling import Blocks, Interval, interval_of, week_blocks
 from ml.slices import slices_of
 from ml.weights import Selection, banner, random_sample, selection_of, selection_weight
 
@@ -162,7 +162,9 @@ def assess(
 
 def sample_of(items: LabelledItems, config: ModelConfig, seed: int) -> Sample:
     """Return the truth about items, their weights and the worlds to judge them in."""
-    replicates = int(np.clip(_RESAMPLED_ELEMENTS / max(len(items), 1), _FEWEST_REPLICATES, REPLICATES))
+    wanted = config.evaluation.resampled_worlds
+    affordable = max(_RESAMPLED_ELEMENTS // max(len(items), 1), _FEWEST_REPLICATES)
+    replicates = min(wanted, affordable)
     return Sample(
         is_irregular=items.is_irregular,
         recovered_usd=np.nan_to_num(items.recovered_usd, nan=0.0),

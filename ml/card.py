@@ -184,11 +184,7 @@ def _limits(assessment: Assessment) -> str:
 
 
 def _interval(one: Interval | None) -> str:
-    if one is None or one.value != one.value:
-        return ""
-    if one.low != one.low:
-        return f"{one.value:.3f}"
-    return f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
+    return "" if one is None else one.as_text()
 
 
 def _percent(one: Interval) -> str:

@@ -135,6 +135,9 @@ class EvaluationChoice(Part):
     """At which inspected shares the model is judged."""
 
     inspection_shares: tuple[float, ...] = Field(min_length=1)
+    resampled_worlds: int = Field(
+        default=200, ge=20, description="Resampled worlds behind every interval; fewer on large windows."
+    )
 
     @model_validator(mode="after")
     def _shares_are_shares(self) -> EvaluationChoice:
@@ -180,7 +183,7 @@ class DriftLimits(Part):
         gt=0,
         description="Drop of average precision below the test window's, beyond its interval.",
     )
-    recent_days: int = Field(default=28, ge=1, description="Days compared with the training period.")
+    recent_days: int = Field(default=56, ge=1, description="Days compared with the training period.")
     minimum_items: int = Field(default=200, ge=1, description="Fewer recent items are not judged.")
 
 

@@ -32,6 +32,14 @@ class Interval:
         """Return value, low, high for JSON, null where not defined."""
         return [number if np.isfinite(number) else None for number in (self.value, self.low, self.high)]
 
+    def as_text(self, digits: int = 3) -> str:
+        """Return the figure with its interval, as tables say it."""
+        if not np.isfinite(self.value):
+            return ""
+        if not np.isfinite(self.low):
+            return f"{self.value:.{digits}f}"
+        return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+
     @classmethod
     def from_list(cls, stored: list[float | None]) -> Interval:
         """Rebuild an interval from its JSON form."""

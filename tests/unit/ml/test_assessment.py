@@ -138,7 +138,9 @@ def test_an_assessment_holds_baselines_slices_and_a_banner(small_config: ModelCo
     assert found.selection == "selective"
     assert found.banner is not None
     assert "SELECTIVE LABELS" in found.banner
-    assert found.cells[MODEL]["precision_at_05"].value > found.cells["random_expected"]["precision_at_05"].value
+    assert (
+        found.cells[MODEL]["precision_at_05"].value > found.cells["random_expected"]["precision_at_05"].value
+    )
 
 
 def test_known_chances_of_inspection_weigh_and_lift_the_banner(small_config: ModelConfig) -> None:
