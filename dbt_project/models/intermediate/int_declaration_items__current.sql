@@ -1,7 +1,8 @@
 -- What was declared comes from the lowest version of an item, what became of it from the latest row:
 -- amendments follow an intervention, so a feature that saw an amended value would know the outcome.
 {% set outcome_columns = [
-    'lane_at', 'assigned_at', 'released_at', 'lane_initial_code', 'lane_final_code', 'lane_source_code',
+    'lane_at', 'assigned_at', 'released_at', 'cancelled_at', 'lane_initial_code', 'lane_final_code',
+    'lane_source_code', 'queue_code',
     'inspector_initial_id', 'inspector_final_id', 'inspection_result_code', 'assessed_value', 'recovered_tax',
     'is_irregular', 'is_serious', 'label_at', 'label_source_code', 'assessed_hs6', 'assessed_origin_iso2',
     'assessed_net_kg', 'item_version', 'extract_id', 'source_file', 'source_line'
