@@ -357,3 +357,20 @@ def test_a_file_that_two_entries_claim_stays_with_the_first(bench, contract_of, 
         bench.land(text, other)
     assert landed.column("office_code") == ["K"]
     assert bench.land(text, contract).receipt == landed.receipt
+
+
+def test_a_quarantined_row_is_found_by_every_kind_of_party_that_it_names(bench, contract_of, landing_header):
+    fields = {
+        "declarant_id": {"column": "importer"},
+        "seller_id": {"expression": "replace(\"importer\", '-', '')"},
+    }
+    contract = contract_of(fields)
+    text = f"{landing_header}\nD1,1,2024-03-01,K,010121,ac-me,x\nD2,1,2024-03-01,K,010121,ac-me,1\n"
+    landed = bench.land(text + "D2,1,2024-03-01,K,010121,ac-me,2\n", contract)
+    (row,) = landed.rows
+    pseudonyms = {row[name] for name in ("importer_id", "declarant_id", "seller_id")}
+    assert len(pseudonyms) == 3
+    assert list(landed.records) == [2, 4]
+    for record in landed.records.values():
+        assert pseudonyms <= set(record.values())
+        assert "ac-me" not in str(record)
