@@ -7,6 +7,7 @@ file under the contract that came of it.
 from __future__ import annotations
 
 import codecs
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +35,9 @@ _LARGEST_JSON_MB = 256
 _WORKBOOK = b"PK\x03\x04"
 _PARQUET = b"PAR1"
 _ROWS_ABOVE_A_HEADER = 30
+_LINES_TO_COMPARE = 500
+_USUAL_DELIMITERS = "\t;|,"
+_MOSTLY = 0.8
 _LEAST_NAMES = 3
 
 
@@ -230,11 +234,12 @@ def _read_text(
 
     if is_cut and "\n" in text:
         text = text[: text.rindex("\n") + 1]
-    readable = folder / "sample.csv"
+    readable, table_alone = folder / "sample.csv", folder / "table.csv"
     readable.write_text(text, encoding="utf-8", newline="")
+    above = _lines_above(text)
+    table_alone.write_text("".join(text.splitlines(keepends=True)[above:]), encoding="utf-8", newline="")
     try:
-        dialect = _sniff(readable, connection)
-        names = _make_table(readable, dialect, connection, table)
+        dialect = _sniff(table_alone, connection)
     except (duckdb.Error, IndexError) as error:
         raise UsageProblem(
             Problem(
@@ -248,44 +253,44 @@ def _read_text(
     if dialect["quote"] != '"':
         found["quote"] = dialect["quote"]
     found["encoding"] = encoding
-    if dialect["skip"]:
-        found["skip_lines"] = dialect["skip"]
+    if above + dialect["skip"]:
+        found["skip_lines"] = above + dialect["skip"]
     if not dialect["header"]:
-        found |= {"header": False, "columns": list(names)}
+        columns = [f"column_{place + 1}" for place in range(dialect["columns"])]
+        found |= {"header": False, "columns": columns}
         notes = (*notes, "no header line was found: the names of the columns are made up; say what they are")
-    return Sample(path, found, names, table, notes)
+    there = folder / "read"
+    there.mkdir()
+    decoded = found | {"encoding": "utf-8"}
+    sample = _read_as_landing(decoded, readable, path, connection, table, there, notes)
+    return replace(sample, format=found)
+
+
+def _lines_above(text: str) -> int:
+    """Return how many lines stand above the table: a title has not as many delimiters as the lines below."""
+    lines = text.splitlines()[:_LINES_TO_COMPARE]
+    for delimiter in _USUAL_DELIMITERS:
+        counts = [line.count(delimiter) for line in lines]
+        number, times = (
+            Counter(count for count in counts if count).most_common(1)[0] if any(counts) else (0, 0)
+        )
+        if times >= _MOSTLY * sum(map(bool, lines)):
+            first = counts.index(number)
+            return first if first <= _ROWS_ABOVE_A_HEADER else 0
+    return 0
 
 
 def _sniff(path: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     row = connection.execute(
-        f"select Delimiter, Quote, SkipRows, HasHeader from sniff_csv({quote_literal(path)},"
+        f"select Delimiter, Quote, SkipRows, HasHeader, len(Columns) from sniff_csv({quote_literal(path)},"
         f" sample_size = {SAMPLE_ROWS}, all_varchar = false, ignore_errors = true)"
     ).fetchall()[0]
-    delimiter, quote, skip, header = row
+    delimiter, quote, skip, header, columns = row
     quote = "" if quote in (None, "(empty)", "\x00") else str(quote)
-    return {"delimiter": str(delimiter), "quote": quote or '"', "skip": int(skip), "header": bool(header)}
-
-
-def _make_table(
-    path: Path, dialect: dict[str, Any], connection: duckdb.DuckDBPyConnection, table: str
-) -> tuple[str, ...]:
-    options = (
-        f"delim = {quote_literal(dialect['delimiter'])}, quote = {quote_literal(dialect['quote'])},"
-        f" escape = {quote_literal(dialect['quote'])}, header = false, auto_detect = true,"
-        " all_varchar = true, null_padding = false, ignore_errors = true, strict_mode = false"
-    )
-    source = f"read_csv({quote_literal(path)}, {options}, skip = {dialect['skip']})"
-    described = connection.execute(f"describe select * from {source}").fetchall()
-    columns = [str(row[0]) for row in described]
-    renamed = ", ".join(f"{quote_identifier(name)} as c{position}" for position, name in enumerate(columns))
-    first = connection.execute(f"select {renamed} from {source} limit 1").fetchone() or ()
-    names = tuple(f"column_{position + 1}" for position in range(len(columns)))
-    skip = dialect["skip"]
-    if dialect["header"]:
-        names = tuple((str(name) if name is not None else "").strip() for name in first)
-        skip += 1
-    body = f"read_csv({quote_literal(path)}, {options}, skip = {skip})"
-    connection.execute(
-        f"create table {quote_identifier(table)} as select {renamed} from {body} limit {SAMPLE_ROWS}"
-    )
-    return names
+    return {
+        "delimiter": str(delimiter),
+        "quote": quote or '"',
+        "skip": int(skip),
+        "header": bool(header),
+        "columns": int(columns),
+    }
