@@ -188,7 +188,7 @@ def aeat(source: random.Random) -> Sample:
 
 
 def comex_stat(source: random.Random) -> Sample:
-    """Brazil Comex Stat: a row for each month, product, country, state and office, in the ministry's codes."""
+    """Brazil Comex Stat: a row for each month, product, state and office, in the ministry's codes."""
     names = "CO_ANO CO_MES CO_NCM CO_UNID CO_PAIS SG_UF_NCM CO_VIA CO_URF QT_ESTAT KG_LIQUIDO VL_FOB VL_FRETE"
     header = ";".join(f'"{name}"' for name in [*names.split(), "VL_SEGURO"])
     lines, landed = [header], []

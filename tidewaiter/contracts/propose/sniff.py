@@ -34,6 +34,7 @@ _UNSUPPORTED = {".xls", ".bz2", ".xz", ".7z", ".rar"}
 _LARGEST_JSON_MB = 256
 _WORKBOOK = b"PK\x03\x04"
 _PARQUET = b"PAR1"
+_PROMISED = {".parquet": _PARQUET, ".xlsx": _WORKBOOK}
 _ROWS_ABOVE_A_HEADER = 30
 _LINES_TO_COMPARE = 500
 _USUAL_DELIMITERS = "\t;|,"
@@ -85,7 +86,11 @@ def read_samples(path: Path, connection: duckdb.DuckDBPyConnection, table: str) 
         )
     with TemporaryDirectory(prefix="tidewaiter-sample-") as folder:
         found = []
-        for number, (name, file) in enumerate(unpacked_files(path, Path(folder))):
+        try:
+            files = unpacked_files(path, Path(folder))
+        except TidewaiterError as error:
+            raise UsageProblem(error.problems) from None
+        for number, (name, file) in enumerate(files):
             there = Path(folder) / f"sample-{number}"
             there.mkdir()
             sample = _read_sample(file, path, connection, f"{table}_{number}", there)
@@ -98,6 +103,15 @@ def _read_sample(
 ) -> Sample:
     with file.open("rb") as handle:
         head = handle.read(_SAMPLE_BYTES)
+    promised = _PROMISED.get(file.suffix.lower())
+    if promised and not head.startswith(promised):
+        raise UsageProblem(
+            Problem(
+                f"this does not read as {file.suffix[1:].lower()}",
+                where=str(path),
+                next_step="have it sent again",
+            )
+        )
     if head.startswith(_PARQUET):
         return _read_as_landing({"kind": "parquet"}, file, path, connection, table, folder)
     if head.startswith(_WORKBOOK):

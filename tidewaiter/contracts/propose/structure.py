@@ -55,10 +55,12 @@ class Node:
                 yield (*way, name)
 
     def repeated(self, way: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node]]:
-        """Yield what repeats below, the next of it on each way down."""
+        """Yield what repeats below, on each way down as far as something that says much."""
         for name, child in self.children.items():
             if child.repeats:
                 yield (*way, name), child
+                if not _says_much(child):  # what repeats in it may be the records all the same
+                    yield from child.repeated((*way, name))
             else:
                 yield from child.repeated((*way, name))
 
