@@ -238,6 +238,9 @@ class ScoringChoice(Part):
     explained_top_share: float = Field(
         ge=0, le=1, description="Explained: this share by score and this share by expected recovery."
     )
+    explained_at_most: int = Field(
+        default=50_000, ge=1, description="Of each of the two, at most so many: exact reasons take time."
+    )
     explained_ranks: int = Field(
         ge=0, description="Explained as well: the first so many of an office and day."
     )
