@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,6 +28,7 @@ KEY_HASHES = ("key_hash_1", "key_hash_2")
 _T = TypeVar("_T")
 # Identifiers remembered per purpose; more are forgotten and, should they come again, computed again.
 _REMEMBERED = 2_000_000
+_NONE = pa.array([], pa.string())
 
 
 def conversion_sql(mapping: Mapping) -> Callable[[str], str]:
@@ -69,30 +71,37 @@ class ColumnPseudonymiser:
 
     pseudonymiser: Pseudonymiser
     member_iso2: str
-    _known: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    _known: dict[str, tuple[pa.Array, pa.Array]] = field(default_factory=dict)
 
-    def replace(self, field_name: str, identifiers: pa.ChunkedArray) -> pa.ChunkedArray:
+    def replace(self, field_name: str, identifiers: pa.ChunkedArray) -> pa.Array:
         """Return the pseudonyms of a column in clear; null stays null."""
-        known = self._known.setdefault(purpose_of(field_name), {})
+        encoded = identifiers.combine_chunks().dictionary_encode()
+        if isinstance(encoded, pa.ChunkedArray):
+            encoded = encoded.combine_chunks()
+        return self._pseudonyms(purpose_of(field_name), encoded.dictionary).take(encoded.indices)
+
+    def _pseudonyms(self, purpose: str, distinct: pa.Array) -> pa.Array:
+        """Return the pseudonyms of distinct identifiers, and remember the new ones."""
+        known, pseudonyms = self._known.get(purpose, (_NONE, _NONE))
         if len(known) > _REMEMBERED:
-            known.clear()
-        return pa.chunked_array(
-            [self._replace(purpose_of(field_name), known, chunk) for chunk in identifiers.chunks],
-            pa.string(),
-        )
+            known, pseudonyms = _NONE, _NONE
+        place = pc.index_in(distinct, value_set=known)
+        if place.null_count:
+            is_new = pc.is_null(place)
+            new = distinct.filter(is_new)
+            place = pc.replace_with_mask(
+                place, is_new, pa.array(np.arange(len(known), len(known) + len(new), dtype=np.int32))
+            )
+            found = self.pseudonymiser.pseudonymise(self.member_iso2, purpose, new.to_pylist())
+            known = pa.concat_arrays([known, new])
+            pseudonyms = pa.concat_arrays([pseudonyms, pa.array(found, pa.string())])
+            self._known[purpose] = known, pseudonyms
+        return pseudonyms.take(place)
 
-    def _replace(self, purpose: str, known: dict[str, str | None], identifiers: pa.Array) -> pa.Array:
-        encoded = identifiers.dictionary_encode()
-        distinct = encoded.dictionary.to_pylist()
-        new = [identifier for identifier in distinct if identifier not in known]
-        pseudonyms = self.pseudonymiser.pseudonymise(self.member_iso2, purpose, new)
-        known.update(zip(new, pseudonyms, strict=True))
-        return pa.array([known[identifier] for identifier in distinct], pa.string()).take(encoded.indices)
 
-
-def sound_rows(table: pa.Table) -> Any:
-    """Return which rows have no problem, as a boolean array."""
-    return pc.is_null(table[PROBLEMS])
+def sound_rows(table: pa.Table) -> pa.Table:
+    """Return the rows that have no problem, without the columns that tell of problems."""
+    return table.drop_columns([PROBLEMS, RAWS]).filter(pc.is_null(table[PROBLEMS]))
 
 
 def one_ahead(items: Iterator[_T]) -> Iterator[_T]:

@@ -165,9 +165,9 @@ def _land(
                 target,
             ).write(extract.refuse_above_quarantined_share)
         text = prepare_text(raw.path, extract.format, work, where)
-        mapping = build_mapping(connection, extract, contract, text.header, where)
+        mapping = build_mapping(connection, extract, contract, text.header, where, text.marks)
         positions = tuple(column.position for column in mapping.columns)
-        records = CsvRecords(connection, text, extract.format, positions, work, where)
+        records = CsvRecords(connection, text, extract.format, positions, work, where, settings)
         writer = ExtractWriter(connection, records, mapping, raw, contract.member, pseudonymiser, target)
         try:
             return writer.write(extract.refuse_above_quarantined_share)

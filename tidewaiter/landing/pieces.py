@@ -14,8 +14,8 @@ from typing import BinaryIO
 from tidewaiter.contracts import CsvFormat
 from tidewaiter.landing.text import PreparedText
 
-# A tenth of a gigabyte of memory once its rows are typed; deterministic, so that landed bytes are too.
-PIECE_BYTES = 48 << 20
+# A quarter of a gigabyte of memory once its rows are typed; deterministic, so that landed bytes are too.
+PIECE_BYTES = 64 << 20
 # A text in which no record seems to end for so many pieces has a quote that is never closed.
 _LONGEST_WITHOUT_END = 4
 _LINE_FEED = b"\n"
@@ -40,10 +40,13 @@ class Piece:
     is_whole: bool
 
 
-def cut(text: PreparedText, text_format: CsvFormat, folder: Path) -> Iterator[Piece]:
-    """Yield the pieces of a text; each piece's file is gone once the next one is asked for.
+def is_long(text: PreparedText) -> bool:
+    """Whether a text is more than one piece."""
+    return text.path.stat().st_size > PIECE_BYTES
 
-    A short text is one piece, the text itself.
+
+def cut(text: PreparedText, text_format: CsvFormat, folder: Path) -> Iterator[Piece]:
+    """Yield the pieces of a text, each a file that whoever reads it removes.
 
     Args:
         text: The readable file.
@@ -53,9 +56,6 @@ def cut(text: PreparedText, text_format: CsvFormat, folder: Path) -> Iterator[Pi
     Raises:
         CutsUncertain: Places between two records cannot be told for sure.
     """
-    if text.path.stat().st_size <= PIECE_BYTES:
-        yield whole(text)
-        return
     if text_format.escape not in (None, text_format.quote):
         raise CutsUncertain  # an escaped quote would be counted
     lines_before, number = text.header_lines, 0
@@ -67,10 +67,7 @@ def cut(text: PreparedText, text_format: CsvFormat, folder: Path) -> Iterator[Pi
             path.write_bytes(content)
             lines = content.count(_LINE_FEED) + (not content.endswith(_LINE_FEED))
             piece = replace(text, path=path, lines=lines, header_lines=0, header_records=0)
-            try:
-                yield Piece(piece, lines_before, is_whole=False)
-            finally:
-                path.unlink(missing_ok=True)
+            yield Piece(piece, lines_before, is_whole=False)
             lines_before += lines
             number += 1
 
