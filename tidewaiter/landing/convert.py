@@ -10,18 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidewaiter.landing.checks import is_faulty_sql, problems_sql, row_checks
+from tidewaiter.landing.staged import SOURCE_LINE
 from tidewaiter.pseudonyms import Pseudonymiser, purpose_of
 from tidewaiter.warehouse import quote_identifier
 
 if TYPE_CHECKING:
     from tidewaiter.landing.mapping import Mapping
 
-PROBLEMS = "problems"
+IS_FAULTY = "is_faulty"
 RAWS = "raws"
 KEY_HASHES = ("key_hash_1", "key_hash_2")
 
@@ -34,8 +34,8 @@ _NONE = pa.array([], pa.string())
 def conversion_sql(mapping: Mapping) -> Callable[[str], str]:
     """Return the query over a relation of raw columns.
 
-    Its columns: the canonical fields that differ from row to row, `problems` and `raws` where the row
-    is faulty, and two independent 64-bit hashes of the primary key.
+    Its columns: the canonical fields that differ from row to row, `is_faulty`, `raws` where the row is
+    faulty, and two independent 64-bit hashes of the primary key.
     """
     checks = row_checks(mapping)
     # A list, because a struct would cost an empty column per source column.
@@ -43,8 +43,8 @@ def conversion_sql(mapping: Mapping) -> Callable[[str], str]:
     key = [_key_column(mapping, name) for name in mapping.dataset.primary_key if name in mapping.varying]
     columns = [
         *map(quote_identifier, mapping.varying),
-        f"case when is_faulty then {problems_sql(checks)} end as {PROBLEMS}",
-        f"case when is_faulty then cast([{raws}] as VARCHAR[]) end as {RAWS}",
+        IS_FAULTY,
+        f"case when {IS_FAULTY} then cast([{raws}] as VARCHAR[]) end as {RAWS}",
         f"hash({', '.join(['1', *key])}) as {KEY_HASHES[0]}",
         f"hash({', '.join(['2', *reversed(key)])}) as {KEY_HASHES[1]}",
     ]
@@ -52,11 +52,28 @@ def conversion_sql(mapping: Mapping) -> Callable[[str], str]:
     def query(relation: str) -> str:
         return (
             f"{mapping.typed_layers(relation)},\n"
-            f"checked as (select *, ({is_faulty_sql(checks)}) as is_faulty from typed)\n"
+            f"checked as (select *, ({is_faulty_sql(checks)}) as {IS_FAULTY} from typed)\n"
             f"select {', '.join(columns)} from checked"
         )
 
     return query
+
+
+def problems_of_faulty_sql(mapping: Mapping, faulty: str) -> str:
+    """Return the query that says what is wrong with faulty rows: line, `problems`, and the raw columns.
+
+    Apart from the conversion, because asking every row for its reasons would cost as much as reading it.
+
+    Args:
+        mapping: How the rows are read.
+        faulty: A relation of `source_line` and `raws`, from `conversion_sql`.
+    """
+    unpacked = "".join(f", {RAWS}[{at}] as {column.raw}" for at, column in enumerate(mapping.columns, 1))
+    raws = "".join(f", {column.raw}" for column in mapping.columns)
+    return (
+        f"{mapping.typed_layers(f'(select {SOURCE_LINE}{unpacked} from {faulty})', SOURCE_LINE)}\n"
+        f"select {SOURCE_LINE}, {problems_sql(row_checks(mapping))} as problems{raws} from typed"
+    )
 
 
 def _key_column(mapping: Mapping, name: str) -> str:
@@ -75,23 +92,18 @@ class ColumnPseudonymiser:
 
     def replace(self, field_name: str, identifiers: pa.ChunkedArray) -> pa.Array:
         """Return the pseudonyms of a column in clear; null stays null."""
-        encoded = identifiers.combine_chunks().dictionary_encode()
-        if isinstance(encoded, pa.ChunkedArray):
-            encoded = encoded.combine_chunks()
-        return self._pseudonyms(purpose_of(field_name), encoded.dictionary).take(encoded.indices)
-
-    def _pseudonyms(self, purpose: str, distinct: pa.Array) -> pa.Array:
-        """Return the pseudonyms of distinct identifiers, and remember the new ones."""
+        purpose = purpose_of(field_name)
         known, pseudonyms = self._known.get(purpose, (_NONE, _NONE))
         if len(known) > _REMEMBERED:
             known, pseudonyms = _NONE, _NONE
-        place = pc.index_in(distinct, value_set=known)
-        if place.null_count:
-            is_new = pc.is_null(place)
-            new = distinct.filter(is_new)
-            place = pc.replace_with_mask(
-                place, is_new, pa.array(np.arange(len(known), len(known) + len(new), dtype=np.int32))
-            )
+        place = _combined(pc.index_in(identifiers, value_set=known))
+        if place.null_count > identifiers.null_count:
+            is_new = pc.and_(pc.is_null(place), _combined(pc.is_valid(identifiers)))
+            occurrences = identifiers.filter(is_new)
+            new = occurrences.unique()
+            among_new = _combined(pc.index_in(occurrences, value_set=new))
+            after_known = pc.add(among_new, pa.scalar(len(known), pa.int32()))
+            place = pc.replace_with_mask(place, is_new, after_known)
             found = self.pseudonymiser.pseudonymise(self.member_iso2, purpose, new.to_pylist())
             known = pa.concat_arrays([known, new])
             pseudonyms = pa.concat_arrays([pseudonyms, pa.array(found, pa.string())])
@@ -99,9 +111,13 @@ class ColumnPseudonymiser:
         return pseudonyms.take(place)
 
 
+def _combined(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
 def sound_rows(table: pa.Table) -> pa.Table:
     """Return the rows that have no problem, without the columns that tell of problems."""
-    return table.drop_columns([PROBLEMS, RAWS]).filter(pc.is_null(table[PROBLEMS]))
+    return table.drop_columns([IS_FAULTY, RAWS]).filter(pc.invert(table[IS_FAULTY]))
 
 
 def one_ahead(items: Iterator[_T]) -> Iterator[_T]:

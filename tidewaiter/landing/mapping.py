@@ -120,9 +120,14 @@ class Mapping:
         parties = [one for one in self.mapped if one.field.is_pseudonymised]
         return {column: one.field.name for one in reversed(parties) for column in one.columns}
 
-    def typed_layers(self, source: str) -> str:
-        """Return common table expressions over the source relation; the last one is `typed`."""
-        raws = ", ".join(column.raw for column in self.columns) or "true as is_row"
+    def typed_layers(self, source: str, *kept: str) -> str:
+        """Return common table expressions over the source relation; the last one is `typed`.
+
+        Args:
+            source: SQL of the relation, which has the raw columns.
+            kept: Other columns of it that are passed on.
+        """
+        raws = ", ".join([*kept, *(column.raw for column in self.columns)]) or "true as is_row"
         expressed = [one for one in self.mapped if one.expression]
         cleaned = sorted({column for one in self.mapped if not one.cleaned for column in one.columns})
         layers = {

@@ -132,10 +132,9 @@ class CsvRecords:
         return batch
 
     def _of_one_worker(self, workers: int) -> Settings:
-        value, unit = re.fullmatch(r"([\d.]+)\s?(\w+)", self.settings.memory_limit).groups()
-        return self.settings.model_copy(
-            update={"threads": 1, "memory_limit": f"{float(value) / workers:.3f}{unit}"}
-        )
+        value, unit = re.split(r"\s?(?=[A-Z])", self.settings.memory_limit, maxsplit=1)
+        share = f"{float(value) / workers:.3f}{unit}"
+        return self.settings.model_copy(update={"threads": 1, "memory_limit": share})
 
     def rejects(self) -> pa.Table:
         """See `Records.rejects`."""

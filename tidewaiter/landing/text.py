@@ -16,7 +16,7 @@ from pathlib import Path
 from tidewaiter.contracts import CsvFormat
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.landing.decoding import CHUNK_BYTES, utf8_chunks
-from tidewaiter.landing.marks import MarkFinder, Marks
+from tidewaiter.landing.marks import MarkFinder, Marks, count_byte
 
 _UNIT_SEPARATOR = "\x1f"
 
@@ -110,7 +110,7 @@ def _survey(chunks: Iterable[bytes], quote: str) -> tuple[_LineEnds, Marks]:
     ends, finder = _LineEnds(), MarkFinder(quote)
     for chunk in chunks:
         finder.look(chunk)
-        ends.lf += chunk.count(b"\n")
+        ends.lf += count_byte(chunk, b"\n")
         if carriage_returns := chunk.count(b"\r"):
             ends.cr += carriage_returns
             ends.crlf += chunk.count(b"\r\n")

@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 
 from tidewaiter.landing.checks import PROBLEMS_TYPE, problem_sql
 from tidewaiter.landing.convert import (
+    IS_FAULTY,
     KEY_HASHES,
-    PROBLEMS,
     RAWS,
     ColumnPseudonymiser,
     conversion_sql,
     one_ahead,
+    problems_of_faulty_sql,
     sound_rows,
 )
 from tidewaiter.landing.persons import join_pseudonyms, make_pseudonym_tables
@@ -131,24 +132,24 @@ class ExtractWriter:
             for batch in one_ahead(self.records.batches(conversion_sql(self.mapping))):
                 count += batch.table.num_rows
                 table = batch.table.append_column(SOURCE_LINE, pa.array(batch.lines))
-                if table[PROBLEMS].null_count < table.num_rows:
-                    self._insert(
-                        _FAULTY, table, f"{PROBLEMS}{self._unpacked_raws()}", f"{PROBLEMS} is not null"
-                    )
+                if pc.any(table[IS_FAULTY]).as_py():
+                    self._note_faulty(table.select([SOURCE_LINE, RAWS]).filter(table[IS_FAULTY]))
                     table = sound_rows(table)
-                self._insert(_KEYS, table, ", ".join(KEY_HASHES), "true")
+                self._note_keys(table.select([SOURCE_LINE, *KEY_HASHES]))
                 writer.write(writer.shape.landed(table, column_pseudonyms))
         return count
 
-    def _unpacked_raws(self) -> str:
-        return "".join(f", {RAWS}[{number}]" for number in range(1, len(self.mapping.columns) + 1))
-
-    def _insert(self, table: str, rows: pa.Table, columns: str, condition: str) -> None:
-        self.connection.register("converted", rows)
+    def _note_faulty(self, rows: pa.Table) -> None:
+        self.connection.register("faulty_rows", rows)
         self.connection.execute(
-            f"insert into {table} select {SOURCE_LINE}, {columns} from converted where {condition}"
+            f"insert into {_FAULTY} {problems_of_faulty_sql(self.mapping, 'faulty_rows')}"
         )
-        self.connection.unregister("converted")
+        self.connection.unregister("faulty_rows")
+
+    def _note_keys(self, rows: pa.Table) -> None:
+        self.connection.register("sound_rows", rows)
+        self.connection.execute(f"insert into {_KEYS} from sound_rows")
+        self.connection.unregister("sound_rows")
 
     def _note_unreadable(self) -> int:
         self.connection.register("rejects_found", self.records.rejects())
@@ -198,12 +199,12 @@ class ExtractWriter:
         """Write the rows again without those set aside."""
         partial = rows.with_name(f"without-{rows.name}")
         lines = self.connection.execute(f"select {SOURCE_LINE} from {_SET_ASIDE}").to_arrow_table()
-        with pq.ParquetFile(rows) as file:
-            with RowsWriter(partial, LandedShape(self.connection, self.mapping, self.raw)) as writer:
-                for group in range(file.num_row_groups):
-                    table = file.read_row_group(group)
-                    is_dropped = pc.is_in(table[SOURCE_LINE], lines[SOURCE_LINE].combine_chunks())
-                    writer.write(table.filter(pc.invert(is_dropped)))
+        shape = LandedShape(self.connection, self.mapping, self.raw)
+        with pq.ParquetFile(rows) as file, RowsWriter(partial, shape) as writer:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                is_dropped = pc.is_in(table[SOURCE_LINE], lines[SOURCE_LINE].combine_chunks())
+                writer.write(table.filter(pc.invert(is_dropped)))
         partial.replace(rows)
 
     def _make_evidence(self) -> None:
