@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tidewaiter import files, fingerprint
+from tidewaiter import files
 from tidewaiter.contracts import Contract, Extract
 from tidewaiter.errors import GateRefused, Problem, TidewaiterError
 from tidewaiter.files import printable
@@ -25,6 +25,7 @@ from tidewaiter.landing.land import (
 )
 from tidewaiter.landing.raw import CONTENTS_FILE, StoredRaw, store_raw
 from tidewaiter.landing.receipts import Receipt
+from tidewaiter.landing.recognise import digest_of
 from tidewaiter.pseudonyms import Pseudonymiser
 from tidewaiter.settings import Settings
 
@@ -55,7 +56,7 @@ def land_files(
         packing = packing_of(path, extract.format)
         if packing is None:
             return [land_file(path, extract, contract, settings, pseudonymiser, sha256=sha256)]
-        sha256 = sha256 or fingerprint.of_file(path)
+        sha256 = sha256 or digest_of(path, settings.paths)
         return _land_archive(path, packing, extract, contract, settings, pseudonymiser, sha256)
 
 

@@ -81,7 +81,7 @@ def read_header(path: Path, extract: Extract, contract: Contract, settings: Sett
         if is_read_in_pieces(extract.format):
             return prepare_text(path.resolve(), extract.format, Path(folder), where).header
         wanted = tuple(name for names in _wanted(connection, extract, contract).values() for name in names)
-        return open_format(connection, path, extract.format, Path(folder), where, wanted).header
+        return open_format(connection, path, extract.format, Path(folder), where, wanted, settings).header
 
 
 def compare_columns(

@@ -100,7 +100,7 @@ def propose(
     entries: dict[tuple[Any, ...], ProposedExtract] = {}
     with open_duckdb(settings) as connection:
         for number, path in enumerate(samples):
-            with read_samples(path, connection, f"sample_{number}") as found:
+            with read_samples(path, connection, f"sample_{number}", settings) as found:
                 proposed = [_propose_extract(connection, sample) for sample in found]
             for entry in proposed:
                 kind = (entry.dataset, entry.columns, entry.format["kind"])

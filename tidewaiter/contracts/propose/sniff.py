@@ -23,6 +23,8 @@ from tidewaiter.warehouse import quote_identifier, quote_literal
 if TYPE_CHECKING:
     import duckdb
 
+    from tidewaiter.settings import Settings
+
 _SAMPLE_BYTES = 8 << 20
 _CHARSET_BYTES = 1 << 18
 SAMPLE_ROWS = 20_000
@@ -64,7 +66,9 @@ class Sample:
 
 
 @contextmanager
-def read_samples(path: Path, connection: duckdb.DuckDBPyConnection, table: str) -> Iterator[list[Sample]]:
+def read_samples(
+    path: Path, connection: duckdb.DuckDBPyConnection, table: str, settings: Settings
+) -> Iterator[list[Sample]]:
     """Yield the first rows of a file, or of each file of an archive, as tables of the connection.
 
     Raises:
@@ -93,14 +97,24 @@ def read_samples(path: Path, connection: duckdb.DuckDBPyConnection, table: str) 
         for number, (name, file) in enumerate(files):
             there = Path(folder) / f"sample-{number}"
             there.mkdir()
-            sample = _read_sample(file, path, connection, f"{table}_{number}", there)
+            sample = _read_sample(file, _Reader(path, connection, f"{table}_{number}", there, settings))
             found.append(replace(sample, path=path, name_in_archive=name))
         yield found
 
 
-def _read_sample(
-    file: Path, path: Path, connection: duckdb.DuckDBPyConnection, table: str, folder: Path
-) -> Sample:
+@dataclass(frozen=True)
+class _Reader:
+    """What reading one sample takes: its name, and where its rows come to be."""
+
+    path: Path
+    connection: duckdb.DuckDBPyConnection
+    table: str
+    folder: Path
+    settings: Settings
+
+
+def _read_sample(file: Path, reader: _Reader) -> Sample:
+    path = reader.path
     with file.open("rb") as handle:
         head = handle.read(_SAMPLE_BYTES)
     promised = _PROMISED.get(file.suffix.lower())
@@ -113,36 +127,33 @@ def _read_sample(
             )
         )
     if head.startswith(_PARQUET):
-        return _read_as_landing({"kind": "parquet"}, file, path, connection, table, folder)
+        return _read_as_landing({"kind": "parquet"}, file, reader)
     if head.startswith(_WORKBOOK):
-        return _read_as_landing(_excel_format(file, path), file, path, connection, table, folder)
+        return _read_as_landing(_excel_format(file, path), file, reader)
     encoding, why = guess_encoding(head[:_CHARSET_BYTES])
     text = head.decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace")
     notes = () if encoding in ("utf-8", "utf-16") else (f"encoding {encoding}: {why}",)
     start = text.lstrip()[:1]
     if start == "<" and (found := xml_format(file)):
-        return _read_as_landing(found, file, path, connection, table, folder)
+        return _read_as_landing(found, file, reader)
     if start in ("[", "{") and (taken_apart := json_format(text, file, _LARGEST_JSON_MB)):
         found, more = taken_apart
         if encoding != "utf-8":
             found["encoding"] = encoding
-        return _read_as_landing(found, file, path, connection, table, folder, (*notes, *more))
+        return _read_as_landing(found, file, reader, (*notes, *more))
     if fixed := fixed_width_format(text):
         fixed["encoding"] = encoding
         places = (
             "places of columns are guessed from blanks, digits and letters: correct them by the record layout"
         )
-        return _read_as_landing(fixed, file, path, connection, table, folder, (*notes, places))
-    return _read_text(text, encoding, notes, len(head) == _SAMPLE_BYTES, path, connection, table, folder)
+        return _read_as_landing(fixed, file, reader, (*notes, places))
+    return _read_text(text, encoding, notes, len(head) == _SAMPLE_BYTES, reader)
 
 
 def _read_as_landing(
     found: dict[str, Any],
     file: Path,
-    path: Path,
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    folder: Path,
+    reader: _Reader,
     notes: tuple[str, ...] = (),
 ) -> Sample:
     """Read a sample under the guessed format, as landing will."""
@@ -154,18 +165,24 @@ def _read_as_landing(
 
     try:
         source = open_format(
-            connection, file, TypeAdapter(Format).validate_python(found), folder, f"file {path.name}", ()
+            reader.connection,
+            file,
+            TypeAdapter(Format).validate_python(found),
+            reader.folder,
+            f"file {reader.path.name}",
+            (),
+            reader.settings,
         )
         names = source.header
         staged = source.stage(range(len(names)))
     except TidewaiterError as error:
         raise UsageProblem(error.problems) from None
     columns = ", ".join(f"{raw_column(place)} as c{place}" for place in range(len(names)))
-    connection.execute(
-        f"create table {quote_identifier(table)} as"
+    reader.connection.execute(
+        f"create table {quote_identifier(reader.table)} as"
         f" select {columns or 'true as c0'} from {staged.records} limit {SAMPLE_ROWS}"
     )
-    return Sample(path, found, names, table, notes)
+    return Sample(reader.path, found, names, reader.table, notes)
 
 
 def _excel_format(file: Path, path: Path) -> dict[str, Any]:
@@ -239,12 +256,11 @@ def _read_text(
     encoding: str,
     notes: tuple[str, ...],
     is_cut: bool,
-    path: Path,
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    folder: Path,
+    reader: _Reader,
 ) -> Sample:
     import duckdb
+
+    folder = reader.folder
 
     if is_cut and "\n" in text:
         text = text[: text.rindex("\n") + 1]
@@ -253,12 +269,12 @@ def _read_text(
     above = _lines_above(text)
     table_alone.write_text("".join(text.splitlines(keepends=True)[above:]), encoding="utf-8", newline="")
     try:
-        dialect = _sniff(table_alone, connection)
+        dialect = _sniff(table_alone, reader.connection)
     except (duckdb.Error, IndexError) as error:
         raise UsageProblem(
             Problem(
                 f"this does not read as delimited text: {str(error).splitlines()[0]}",
-                where=str(path),
+                where=str(reader.path),
                 expected="lines of equally many values between delimiters",
                 next_step="write the contract by hand: docs/reference/contract.md",
             )
@@ -276,7 +292,7 @@ def _read_text(
     there = folder / "read"
     there.mkdir()
     decoded = found | {"encoding": "utf-8"}
-    sample = _read_as_landing(decoded, readable, path, connection, table, there, notes)
+    sample = _read_as_landing(decoded, readable, replace(reader, folder=there), notes)
     return replace(sample, format=found)
 
 

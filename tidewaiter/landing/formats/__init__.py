@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from tidewaiter.landing.staged import Source
+    from tidewaiter.settings import Settings
 
 __all__ = ["is_read_in_pieces", "open_format"]
 
@@ -39,6 +40,7 @@ def open_format(
     folder: Path,
     where: str,
     wanted: tuple[str, ...],
+    settings: Settings,
 ) -> Source:
     """Open a file as a source that is staged whole.
 
@@ -49,11 +51,12 @@ def open_format(
         folder: Empty work folder for what is made of it.
         where: Member and file, for messages.
         wanted: Names of the columns that the contract uses.
+        settings: Threads, and the memory that they share.
 
     Raises:
         TidewaiterError: The file does not read as the contract says.
     """
-    opening = Opening(connection, path, folder, where, wanted)
+    opening = Opening(connection, path, folder, where, wanted, settings)
     source = _open(opening, file_format)
     if file_format.unpivot is None:
         return source

@@ -41,7 +41,13 @@ class CsvSource:
         """Write the columns and the rejected records to Parquet; see `Source.stage`."""
         opening = self.opening
         records = CsvRecords(
-            opening.connection, self.text, self.csv_format, tuple(positions), opening.folder, opening.where
+            opening.connection,
+            self.text,
+            self.csv_format,
+            tuple(positions),
+            opening.folder,
+            opening.where,
+            opening.settings,
         )
         try:
             self._write(records, positions)

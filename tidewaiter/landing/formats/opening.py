@@ -14,6 +14,8 @@ from tidewaiter.warehouse import quote_literal
 if TYPE_CHECKING:
     import duckdb
 
+    from tidewaiter.settings import Settings
+
 RECORDS = "source_records"
 REJECTS = "source_rejects"
 MOST_COLUMNS = 4000
@@ -31,6 +33,7 @@ class Opening:
         folder: Work folder of this file alone.
         where: Member and file, for messages.
         wanted: Column names that the contract uses, for files without a record to show its names.
+        settings: Threads, and the memory that they share.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -38,6 +41,7 @@ class Opening:
     folder: Path
     where: str
     wanted: tuple[str, ...]
+    settings: Settings
 
     def error(self, what: str, expected: str = "", next_step: str = _NEXT_STEP) -> TidewaiterError:
         """Return an error about this file."""
