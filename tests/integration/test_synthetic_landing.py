@@ -25,7 +25,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     pseudonymiser = load_pseudonymiser(settings.paths, environment={})
     for member in MEMBERS:
         contract = load_contract(settings.members_dir, member)
-        extracts = [one for one in contract.extracts if one.dataset in ("declaration_items", "exchange_rates")]
+        extracts = [
+            one for one in contract.extracts if one.dataset in ("declaration_items", "exchange_rates")
+        ]
         for extract in extracts:
             for path in find_files(extract, contract, settings):
                 land_file(path, extract, contract, settings, pseudonymiser)
@@ -86,7 +88,8 @@ def test_uninspected_items_land_without_a_label(settings: Settings, member: str)
         select
             count(is_irregular),
             count(*) filter (
-                is_irregular is not null and lane_final_code not in ('RED', 'YELLOW') and label_source_code <> 'PCA'
+                is_irregular is not null and label_source_code <> 'PCA'
+                and lane_final_code not in ('RED', 'YELLOW')
             )
             + count(*) filter ((is_irregular is null) <> (label_at is null))
             + count(*) filter ((is_irregular is null) <> (label_source_code is null))

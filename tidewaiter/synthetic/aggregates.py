@@ -53,7 +53,9 @@ class Flows:
     def own(self) -> pa.Table:
         """Return the member's imports: `month`, `hs6`, `partner_iso2`, values in USD, masses in kg."""
         value, fob, net, gross = self._own
-        return self._table(value >= _LEAST_USD, cif_value_usd=value, fob_value_usd=fob, net_kg=net, gross_kg=gross)
+        return self._table(
+            value >= _LEAST_USD, cif_value_usd=value, fob_value_usd=fob, net_kg=net, gross_kg=gross
+        )
 
     def mirror(self) -> pa.Table:
         """Return the partners' exports to the member: `month`, `hs6`, `partner_iso2` the reporter."""

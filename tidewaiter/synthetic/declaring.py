@@ -54,9 +54,7 @@ class DeclaredItems(Columns):
     true_tax_usd: np.ndarray
 
 
-def declare(
-    setting: Setting, chunk: Chunk, declarations: Declarations, true: TrueItems
-) -> DeclaredItems:
+def declare(setting: Setting, chunk: Chunk, declarations: Declarations, true: TrueItems) -> DeclaredItems:
     """Choose the irregular items and write every declaration accordingly."""
     random = setting.request.stream("irregularities", chunk.number)
     of = spread(declarations.lines)
@@ -100,9 +98,7 @@ def tax_of(value: np.ndarray, rate_pct: np.ndarray, vat_pct: float) -> np.ndarra
     return tax
 
 
-def _factors(
-    setting: Setting, scenario: np.ndarray, luck: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _factors(setting: Setting, scenario: np.ndarray, luck: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return declared over true value and mass."""
     plan = setting.request.plan.scenarios
     value, mass = np.ones(scenario.size), np.ones(scenario.size)

@@ -99,9 +99,7 @@ def examine(
     is_found = (finding != CONFORM) & is_examined[of]
     has_found = np.bincount(of, is_found, minlength=len(batch.declarations)) > 0
     cleared = _clear(setting, random, batch, selected, cancelled, assigned, has_found)
-    return cleared, _outcomes(
-        setting, random, batch, cleared, is_examined[of], finding, is_extorted, of
-    )
+    return cleared, _outcomes(setting, random, batch, cleared, is_examined[of], finding, is_extorted, of)
 
 
 def _findings(
@@ -225,7 +223,7 @@ def _outcomes(
     of: np.ndarray,
 ) -> Outcomes:
     world, size = setting.request.world, of.size
-    true, declared = batch.true, batch.declared
+    declared = batch.declared
     is_true = declared.scenario != HONEST
     luck = random.random((2, size))
     is_audited = cleared.audited_s[of] != NEVER

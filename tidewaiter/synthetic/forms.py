@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,9 +25,17 @@ _ZIP_DATE = (2024, 1, 1, 0, 0, 0)
 class Form(Protocol):
     """A way of writing rows as text."""
 
-    encoding: str
-    null_text: str
-    separator: str
+    @property
+    def encoding(self) -> str:
+        """Encoding of the text."""
+
+    @property
+    def null_text(self) -> str:
+        """How no value is written."""
+
+    @property
+    def separator(self) -> str:
+        """What stands between two rows."""
 
     def head(self, headers: list[str]) -> str:
         """Return what stands before the first row."""
@@ -237,7 +245,7 @@ class TextFile:
     path: Path
     form: Form
     rows: int = 0
-    _stack: list[IO[bytes]] = field(default_factory=list)
+    _stack: list[Any] = field(default_factory=list)
 
     def append(self, headers: list[str], lines: pa.Array) -> None:
         """Write lines behind those that are there."""
@@ -267,12 +275,14 @@ class TextFile:
         self._stack.append(handle)
         if suffix == ".gz":
             # No name and no time in the header: same rows, same bytes.
-            self._stack.append(gzip.GzipFile(filename="", mode="wb", fileobj=handle, compresslevel=4, mtime=0))  # type: ignore[arg-type]
+            self._stack.append(
+                gzip.GzipFile(filename="", mode="wb", fileobj=handle, compresslevel=4, mtime=0)
+            )
         elif suffix == ".zst":
             self._stack.append(pa.CompressedOutputStream(handle, "zstd"))
         elif suffix == ".zip":
             archive = zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED, compresslevel=4)
-            self._stack.append(archive)  # type: ignore[arg-type]
+            self._stack.append(archive)
             inner = zipfile.ZipInfo(self.path.stem, _ZIP_DATE)
             inner.compress_type = zipfile.ZIP_DEFLATED
             self._stack.append(archive.open(inner, "w", force_zip64=True))
@@ -322,7 +332,8 @@ def _openings(names: list[str]) -> list[str]:
 
     Columns of one object stand together.
     """
-    found, before = [], []
+    found: list[str] = []
+    before: list[str] = []
     for place, name in enumerate(names):
         *path, key = name.split(".")
         shared = 0

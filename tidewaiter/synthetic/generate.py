@@ -17,14 +17,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from tidewaiter import fingerprint
 from tidewaiter.errors import Problems, UsageProblem
+from tidewaiter.fence import EXTRACTS, TRUTH
 from tidewaiter.files import folder_replaced_atomically, read_json, write_json_atomically
 from tidewaiter.home import Home
 from tidewaiter.synthetic import standing
 from tidewaiter.synthetic.aggregates import Flows
 from tidewaiter.synthetic.dialects import DIALECTS
-from tidewaiter.fence import EXTRACTS, TRUTH
 from tidewaiter.synthetic.parameters import Plan, WorldParameters, small_plan
 from tidewaiter.synthetic.profiles import DEMO_MEMBERS, Request, find_profiles
 from tidewaiter.synthetic.sending import Sending
@@ -206,16 +208,16 @@ def _write_member(request: Request, folder: Path, progress: Progress | None) -> 
 
 
 def _send_standing(setting: Setting, flows: Flows, sending: Sending) -> None:
-    tables = {
-        "roster": standing.roster,
-        "tariff": standing.tariff,
-        "rates": standing.exchange_rates,
-        "flows": lambda _: flows.own(),
-        "mirror": lambda _: flows.mirror(),
+    tables: dict[str, Callable[[], pa.Table]] = {
+        "roster": lambda: standing.roster(setting),
+        "tariff": lambda: standing.tariff(setting),
+        "rates": lambda: standing.exchange_rates(setting),
+        "flows": flows.own,
+        "mirror": flows.mirror,
     }
     for kind in DIALECTS[setting.request.profile.member_iso2].files:
         if kind.source in tables:
-            sending.add_table(kind, tables[kind.source](setting))
+            sending.add_table(kind, tables[kind.source]())
 
 
 def _identity(request: Request) -> dict[str, Any]:

@@ -59,14 +59,10 @@ class Officers:
         """How many days the roster has."""
         return int(self.shift.shape[1])
 
-    def stratum(
-        self, office: np.ndarray, team: np.ndarray, day: np.ndarray, shift: np.ndarray
-    ) -> np.ndarray:
+    def stratum(self, office: np.ndarray, team: np.ndarray, day: np.ndarray, shift: np.ndarray) -> np.ndarray:
         """Return the number of the roster stratum; days since 1970-01-01."""
         place = np.clip(day - self.first_day, 0, self.days - 1)
-        stratum: np.ndarray = (
-            (office * len(TEAMS) + team) * self.days + place
-        ) * len(SHIFTS) + shift
+        stratum: np.ndarray = ((office * len(TEAMS) + team) * self.days + place) * len(SHIFTS) + shift
         return stratum
 
     def pick(self, stratum: np.ndarray, uniform: np.ndarray) -> np.ndarray:

@@ -312,7 +312,8 @@ def plan(
     """Return the plan that the words ask for.
 
     Args:
-        scenarios, decoys: `all`, `none`, or names with commas such as `S1,S6`.
+        scenarios: `all`, `none`, or names with commas such as `S1,S6`.
+        decoys: The same of decoys.
         strengths: Such as `S6.diversion=0.05/0.20`, `Z4.loss=0.1` or `world.fault_share=0`.
         world: Strengths of the world; else the defaults.
 
@@ -386,11 +387,12 @@ def _read(text: str, example: Any) -> Any:
     return int(values[0]) if isinstance(example, int) else values[0]
 
 
-# Small worlds need more irregular items than real ones have, or there is nothing to learn from.
+# Small worlds need more irregular items than real ones have, and parties that stay, or there is nothing to
+# learn from.
 _SMALL_SHARES: Mapping[str, float] = {"S1": 0.034, "S2": 0.016, "S3": 0.010, "S4": 0.014}
 
 
 def small_plan(world: WorldParameters | None = None) -> Plan:
     """Return the plan of the demo: everything, the irregularities S1 to S4 about twice as frequent."""
-    world = world or WorldParameters(price_sigma_differentiated=0.45)
+    world = world or WorldParameters(price_sigma_differentiated=0.45, newcomer_share_per_month=0.02)
     return plan(strengths=[f"{name}.share={share}" for name, share in _SMALL_SHARES.items()], world=world)

@@ -110,9 +110,7 @@ def draw_declarants(
     return chosen
 
 
-def _occupants(
-    request: Request, random: Generator, places: int, novel: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _occupants(request: Request, random: Generator, places: int, novel: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the importer in each place by month, and the place of each importer."""
     permanent = max(1, round(places * _PERMANENT_SHARE))
     rate = min(1.0, request.world.newcomer_share_per_month / (1 - _PERMANENT_SHARE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def cut(request: Request) -> list[Chunk]:
             items=int(items[number]),
             month=int(months[low]),
         )
-        for number, (low, high) in enumerate(zip(bounds[:-1], bounds[1:], strict=True))
+        for number, (low, high) in enumerate(pairwise(bounds))
     ]
 
 
@@ -69,4 +70,5 @@ def day_weights(days: np.ndarray) -> np.ndarray:
     weekday = (days.astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
     weight: np.ndarray = 1 + 0.2 * np.sin(2 * np.pi * of_year / 365.25)
     weight *= np.where((of_year >= 334) & (of_year < 358), _HOLIDAY_RUSH, 1.0)
-    return weight * _WEEKDAYS[weekday]
+    weight *= _WEEKDAYS[weekday]
+    return weight

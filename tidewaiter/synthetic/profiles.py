@@ -285,5 +285,6 @@ def zipf_shares(size: int, exponent: float) -> np.ndarray:
 def draw_by_share(random: Generator, shares: np.ndarray, size: int) -> np.ndarray:
     """Draw `size` indices with probabilities proportional to `shares`."""
     upper = np.cumsum(shares)
-    drawn: np.ndarray = np.searchsorted(upper, random.random(size) * upper[-1], side="right")
-    return np.minimum(drawn, shares.size - 1)
+    drawn = np.searchsorted(upper, random.random(size) * upper[-1], side="right")
+    kept: np.ndarray = np.minimum(drawn, shares.size - 1)
+    return kept

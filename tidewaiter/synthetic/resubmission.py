@@ -50,9 +50,7 @@ class Batch:
         return len(self.true)
 
 
-def cancel(
-    setting: Setting, random: Generator, declarations: Declarations, selected: Selected
-) -> Cancelled:
+def cancel(setting: Setting, random: Generator, declarations: Declarations, selected: Selected) -> Cancelled:
     """Choose what is cancelled, and what of it comes again."""
     world, plan, size = setting.request.world, setting.request.plan.scenarios, len(declarations)
     luck = random.random((5, size))
@@ -105,5 +103,3 @@ def unregistered(size: int) -> Cancelled:
     """Return columns in which nothing is cancelled."""
     never = np.full(size, NEVER, dtype=np.int64)
     return Cancelled(never, never.copy(), np.zeros(size, dtype=bool))
-
-

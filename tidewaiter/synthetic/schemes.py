@@ -93,14 +93,14 @@ def draw_cast(request: Request, goods: Commodities, parties: Parties, officers: 
         listed=importers.large(decoys.Z5.importers) if decoys.Z5 else _none(),
         lenient=staff.some(s9.inspectors) if s9 else _none(),
         extorting=staff.some(s10.inspectors) if s10 else _none(),
-        splitters=importers.small(min(scenarios.S5.consignees, max(2, request.items // 6_000))) if scenarios.S5 else _none(),
+        splitters=importers.small(min(scenarios.S5.consignees, max(2, request.items // 6_000)))
+        if scenarios.S5
+        else _none(),
         novel=np.flatnonzero(parties.importer_place == parties.place_shares.size),
     )
 
 
-def _pairs(
-    request: Request, brokers: _Brokers, staff: _Staff, officers: Officers
-) -> tuple[Pair, ...]:
+def _pairs(request: Request, brokers: _Brokers, staff: _Staff, officers: Officers) -> tuple[Pair, ...]:
     scenario = request.plan.scenarios.S6
     if scenario is None:
         return ()

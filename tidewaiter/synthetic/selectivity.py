@@ -80,9 +80,7 @@ def score(
     )
     starts = np.cumsum(declarations.lines) - declarations.lines
     worst = np.maximum.reduceat(suspicion, starts)
-    opinion = np.where(
-        declarations.importer != NOBODY, setting.opinion[declarations.importer], _NO_OPINION
-    )
+    opinion = np.where(declarations.importer != NOBODY, setting.opinion[declarations.importer], _NO_OPINION)
     decoy = setting.request.plan.decoys.Z3
     relief = decoy.relief * np.isin(declarations.importer, setting.cast.operators) if decoy else 0.0
     found: np.ndarray = worst + opinion - relief
@@ -110,7 +108,9 @@ def select(
     is_passed_over = would_draw & _is_passed_over(setting, declarations)
     is_drawn = would_draw & ~is_passed_over
     is_topped = ~would_draw & (luck[0] < world.random_share + world.topup_share)
-    by_score = np.select([scores >= at.red, scores >= at.yellow, scores >= at.blue], [RED, YELLOW, BLUE], GREEN)
+    by_score = np.select(
+        [scores >= at.red, scores >= at.yellow, scores >= at.blue], [RED, YELLOW, BLUE], GREEN
+    )
     lane = np.where(is_drawn | is_topped, RED, by_score)
     source = np.select([is_drawn, is_topped, by_score != GREEN], [RANDOM, TOPUP, CRITERION], NONE)
     lane_s = declarations.registered_s + random.integers(2, 90, size)

@@ -10,17 +10,16 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from tidewaiter.synthetic.dialects import Dialect, FileKind
+from tidewaiter.synthetic.dialects import Dialect, FileKind, Source
 from tidewaiter.synthetic.events import event_log
 from tidewaiter.synthetic.faults import Spoiler
 from tidewaiter.synthetic.forms import ParquetRows, TextFile, Workbook, write_parquet, write_workbook
-from tidewaiter.synthetic.profiles import Request
 from tidewaiter.synthetic.setting import Setting
 from tidewaiter.synthetic.tables import ChunkTables
 from tidewaiter.warehouse import quote_identifier, quote_literal
 
 _ROWS_PER_PIECE = 60_000
-_OF_CHUNKS = ("items", "headers", "events")
+_OF_CHUNKS: tuple[Source, ...] = ("items", "headers", "events")
 
 
 @dataclass

@@ -54,7 +54,9 @@ def to_tables(setting: Setting, drawn: DrawnChunk) -> ChunkTables:
     return ChunkTables(headers=headers, items=repeated, truth=pa.table(_truth_columns(setting, drawn, of)))
 
 
-def coded(index: np.ndarray, words: Sequence[str] | np.ndarray, is_null: np.ndarray | None = None) -> pa.Array:
+def coded(
+    index: np.ndarray, words: Sequence[str] | np.ndarray, is_null: np.ndarray | None = None
+) -> pa.Array:
     """Return words by index, stored once each."""
     indices = pa.array(index.astype(np.int32), mask=is_null)
     return pa.DictionaryArray.from_arrays(indices, pa.array(list(words), pa.string()))

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 from tidewaiter.files import write_json_atomically
 from tidewaiter.synthetic.dialects import Dialect
+from tidewaiter.synthetic.officers import SUPERVISORS_PER_OFFICE
 from tidewaiter.synthetic.schemes import RING_OFFICE, Cast
 from tidewaiter.synthetic.sending import Sending
 from tidewaiter.synthetic.setting import Setting
-from tidewaiter.synthetic.officers import SUPERVISORS_PER_OFFICE
 from tidewaiter.synthetic.tables import ChunkTables
 
 ITEMS, PAIRS, ENTITIES, PLAN = "items.parquet", "pairs.parquet", "entities.parquet", "plan.json"
@@ -117,7 +117,7 @@ class Truth:
         request, cast = self._setting.request, self._setting.cast
         scenarios = request.plan.scenarios
         for scenario, kind, numbers in _roles(cast):
-            strength = getattr(scenarios, scenario, None)
+            strength: Any = getattr(scenarios, scenario, None)
             start_s = request.instant_s(strength.start) if hasattr(strength, "start") else request.first_s
             days = getattr(strength, "days", None)
             yield scenario, kind, numbers, start_s, start_s + days * 86_400 if days else None

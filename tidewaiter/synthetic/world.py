@@ -89,7 +89,9 @@ class World:
         random = setting.request.stream("selectivity", chunk.number)
         first = join(*batches)
         selected = self._select(random, first)
-        cancelled = cancel(setting, setting.request.stream("cancelling", chunk.number), first.declarations, selected)
+        cancelled = cancel(
+            setting, setting.request.stream("cancelling", chunk.number), first.declarations, selected
+        )
         batch = first
         again = registered_again(first, cancelled)
         if again is not None:
@@ -154,5 +156,3 @@ def _calibrated(setting: Setting) -> Thresholds:
     random = setting.request.stream("selectivity", _CALIBRATION)
     scores = selectivity.score(setting, random, declarations, true, declared)
     return selectivity.thresholds(setting, scores)
-
-

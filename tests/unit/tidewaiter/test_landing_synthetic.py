@@ -22,7 +22,9 @@ def test_exactly_the_planted_faults_are_in_quarantine(bench, code):
     how = plan(strengths=["world.fault_share=0.01"])
     (member,) = generate_members(settings.paths, [code], 2500, months=3, plan=how)
     contract = load_contract(settings.members_dir, code)
-    sent = [(extract, path) for extract in contract.extracts for path in find_files(extract, contract, settings)]
+    sent = [
+        (extract, path) for extract in contract.extracts for path in find_files(extract, contract, settings)
+    ]
     assert sorted(f"extracts/{path.name}" for _, path in sent) == sorted(member.files)
     receipts = [
         receipt

@@ -57,7 +57,9 @@ def samples(settings):
     korean.write_text("\n".join((KOREAN_HEADER, *KOREAN_ROWS)) + "\n")
     folder = settings.paths.synthetic
     found = {
-        code: sorted(path for pattern in patterns for path in (folder / code.lower() / "extracts").glob(pattern))
+        code: sorted(
+            path for pattern in patterns for path in (folder / code.lower() / "extracts").glob(pattern)
+        )
         for code, patterns in SAMPLED.items()
     }
     return found | {"KR": [korean]}

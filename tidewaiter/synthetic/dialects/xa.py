@@ -1,5 +1,8 @@
-"""XA: comma, UTF-8, ISO times, half-yearly files, national code beside the subheading; a compressed event
-log; one column gets another name in the middle of the first year."""
+"""XA: comma, UTF-8, ISO times, half-yearly files.
+
+The national code stands beside the subheading, the event log is compressed, and one column gets another
+name in the middle of the first year.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""XB writes French: semicolon, Latin-1, decimal comma, blanks between thousands, DD/MM/YY, quarterly
-files, a rate for every day; the roster is a workbook."""
+"""XB writes French: semicolon, Latin-1, decimal comma, blanks between thousands, DD/MM/YY.
+
+Files are quarterly, rates daily; the tariff is a workbook.
+"""
 
 from __future__ import annotations
 
@@ -154,8 +156,8 @@ XB = Dialect(
                 "De": time("from_s", "%d/%m/%Y %H:%M"),
                 "À": time("to_s", "%d/%m/%Y %H:%M"),
             },
-            form=Workbook("Vacations"),
-            name=whole("vacations.xlsx"),
+            form=_FORM,
+            name=whole("vacations.csv"),
         ),
         FileKind(
             source="tariff",
@@ -163,12 +165,12 @@ XB = Dialect(
                 "Espèce tarifaire": text("hs_national"),
                 "Groupe d'origine": code("origin_group", {"ALL": "TOUS", "FTA": "ALE"}),
                 "Régime": code("preference", {"MFN": "NPF", "FTA": "ALE"}),
-                "Valable du": day("valid_from", "%d/%m/%y"),
-                "Valable au": day("valid_to", "%d/%m/%y"),
+                "Valable du": day("valid_from", "%d/%m/%Y"),
+                "Valable au": day("valid_to", "%d/%m/%Y"),
                 "Taux": french("rate_pct", 1),
             },
-            form=_FORM,
-            name=whole("tarif.csv"),
+            form=Workbook("Tarif"),
+            name=whole("tarif.xlsx"),
         ),
         FileKind(
             source="rates",

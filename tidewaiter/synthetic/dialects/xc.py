@@ -1,5 +1,8 @@
-"""XC writes Spanish: pipe, dates as YYYYMMDD, lanes as numbers, mass in tonnes, the tariff code kept as a
-number, one file for the whole period; the tariff is a Parquet file, the event log a zip archive."""
+"""XC writes Spanish: pipe, dates as YYYYMMDD, lanes as numbers, mass in tonnes.
+
+The tariff code is kept as a number, one file holds the whole period, the tariff is Parquet, the event log
+a zip archive.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""XD sends no declarations: yearly JSON documents shaped like answers of the UN Comtrade API, partners as
-M49 numbers, and partners' exports in the same shape."""
+"""XD sends no declarations: yearly JSON documents shaped like answers of the UN Comtrade API.
+
+Partners are M49 numbers; partners' exports come in the same shape.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""XE lives of parcels: JSON lines with nested objects, one item each, monthly and compressed; values are
-FOB with freight and insurance beside them; the tariff is Parquet, the event log JSON lines."""
+"""XE lives of parcels: JSON lines with nested objects, one item each, monthly and compressed.
+
+Values are FOB with freight and insurance beside them; the tariff is Parquet, the event log JSON lines.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,9 @@ XE = Dialect(
             key_columns=("declaration.id", "declaration.item"),
             faults=(
                 Fault("unparsable_number", "declared_value", "value.fob", "12O45.50"),
-                Fault("impossible_date", "registered_at", "declaration.registered", "2024-02-31T10:15:00+08:00"),
+                Fault(
+                    "impossible_date", "registered_at", "declaration.registered", "2024-02-31T10:15:00+08:00"
+                ),
                 Fault("unknown_lane_code", "lane_initial_code", "control.lane", "P"),
                 Fault(NET_ABOVE_GROSS, "net_kg", "goods.net_g"),
                 Fault("missing_required", "declaration_id", "declaration.id"),

@@ -1,5 +1,7 @@
-"""XF, landlocked: fixed width without a header line, headers and items in files of their own, days as
-DDMMYYYY; the tariff is XML, the rates come with a decimal comma."""
+"""XF, landlocked: fixed width without a header line, headers and items in files of their own.
+
+Days are DDMMYYYY, the tariff is XML, the rates come with a decimal comma.
+"""
 
 from __future__ import annotations
 

@@ -45,7 +45,9 @@ class Drawn:
         return self.world.setting.request
 
 
-def draw(member: str = "XA", items: int = 60_000, months: int = 12, seed: int = 11, how: Plan | None = None) -> Drawn:
+def draw(
+    member: str = "XA", items: int = 60_000, months: int = 12, seed: int = 11, how: Plan | None = None
+) -> Drawn:
     """Draw a world and join its chunks."""
     chosen = how or plan("none", "none")
     request = Request(PROFILES[member], chosen, items, date(2024, 1, 1), months, seed)

@@ -182,7 +182,9 @@ def test_contract_names_columns_that_the_files_have(home: Home, member: str) -> 
             if path.suffix == ".zip":
                 with zipfile.ZipFile(path) as archive:
                     content = archive.read(archive.namelist()[0])
-            header = set(content.decode(extract.format.encoding).split("\n", 1)[0].split(extract.format.delimiter))
+            header = set(
+                content.decode(extract.format.encoding).split("\n", 1)[0].split(extract.format.delimiter)
+            )
             for mapping in extract.fields.values():
                 assert not mapping.candidates or set(mapping.candidates) & header
 

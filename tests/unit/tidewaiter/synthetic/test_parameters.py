@@ -24,7 +24,9 @@ def test_all_none_and_some() -> None:
 
 
 def test_strengths_are_set() -> None:
-    found = plan("S6,S9", "Z4", ["S6.diversion=0.05/0.2", "s9.sensitivity=0.4", "Z4.loss=0.1", "world.fault_share=0"])
+    found = plan(
+        "S6,S9", "Z4", ["S6.diversion=0.05/0.2", "s9.sensitivity=0.4", "Z4.loss=0.1", "world.fault_share=0"]
+    )
     assert found.scenarios.S6.diversion == (0.05, 0.2)
     assert found.scenarios.S9.sensitivity == 0.4
     assert found.decoys.Z4.loss == 0.1

@@ -252,9 +252,10 @@ def test_vehicle_desk_has_its_own_roster(planted_world):
     first = np.cumsum(world.declarations.lines) - world.declarations.lines
     assert world.setting.goods.is_vehicle[world.declared.commodity[first[desk]]].all()
     theirs = np.isin(world.declarations.declarant, world.setting.cast.vehicle_declarants)
-    assert desk[theirs & world.assigned.is_assigned].mean() > 5 * desk[
-        ~theirs & world.assigned.is_assigned
-    ].mean()
+    assert (
+        desk[theirs & world.assigned.is_assigned].mean()
+        > 5 * desk[~theirs & world.assigned.is_assigned].mean()
+    )
 
 
 def test_night_broker_lodges_at_night(planted_world):
