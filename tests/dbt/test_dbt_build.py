@@ -28,6 +28,7 @@ def test_the_order_of_landed_rows_changes_no_byte(built: Any, shuffled: Any) -> 
         "features/declaration_item_features.parquet",
         "features/declaration_item_labels.parquet",
         "trade/declaration_items.parquet",
+        "trade/declarations.parquet",
         "trade/member_extracts.parquet",
     }
     scores = "scores/declaration_items.parquet"

@@ -97,12 +97,12 @@ def _field_checks(one: MappedField) -> Iterator[Check]:
     if one.expression:
         kind = f"{field.name}: the contract's expression fails on this row"
         yield Check(f"{one.tried} is null", kind, quote_literal(kind))
-    if not field.nullable:
+    if one.is_required:
         kind = f"{field.name}: required, and empty"
         tried = f"{one.tried} is not null and " if one.expression else ""
         yield Check(_where_null(field, f"{tried}{one.given} is null"), kind, quote_literal(kind))
     if one.mapping.codes is not None:
-        condition = f"{one.given} is not null and {one.coded} is null"
+        condition = f"{one.given} is not null and {one.coded} is null{_not_among(one)}"
         yield _check(field, condition, shown, "not in the contract's code map")
     if field.type != "text":
         condition = _where_null(field, f"{one.coded} is not null")
@@ -112,10 +112,17 @@ def _field_checks(one: MappedField) -> Iterator[Check]:
         yield from value_checks(field, value, shown)
 
 
+def _not_among(one: MappedField) -> str:
+    """Return a further condition: the value is none of those that the code map says are no value."""
+    empty = [spelling for spelling, value in (one.mapping.codes or {}).items() if value is None]
+    listed = ", ".join(quote_literal(spelling) for spelling in empty)
+    return f" and cast({one.given} as VARCHAR) not in ({listed})" if empty else ""
+
+
 def _codes_are_listed(one: MappedField) -> bool:
     """Whether the code map gives nothing but values of the field's own list."""
     listed, codes = one.field.code_list, one.mapping.codes
-    return listed is not None and codes is not None and set(codes.values()) <= set(listed)
+    return listed is not None and codes is not None and set(codes.values()) - {None} <= set(listed)
 
 
 def _where_null(field: Field, condition: str) -> str:

@@ -149,6 +149,7 @@ def _land(
     target: Path,
 ) -> Outcome:
     where = f"member {contract.member}, file {raw.file_name}"
+    extract = _for_file(extract, raw.file_name, where)
     with work_folder(raw) as work, open_duckdb(settings) as connection:
         if not isinstance(extract.format, CsvFormat):
             wanted = wanted_columns(connection, extract, contract)
@@ -174,6 +175,18 @@ def _land(
         except CutsUncertain:
             records.in_pieces = False
             return writer.write(extract.refuse_above_quarantined_share)
+
+
+def _for_file(extract: Extract, file_name: str, where: str) -> Extract:
+    """Return the extract with the values that the file's name holds."""
+    try:
+        return extract.for_file(file_name)
+    except ValueError as error:
+        raise TidewaiterError(
+            Problem(
+                str(error), where=where, next_step="correct file_name in the contract, or rename the file"
+            )
+        ) from None
 
 
 def _leave_out_erased(raw: StoredRaw, extract: Extract, settings: Settings, folder: Path) -> dict[str, Any]:

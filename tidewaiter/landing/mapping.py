@@ -8,9 +8,10 @@ where they fail; `given` their values; `coded` values after code maps; `typed` c
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidewaiter.canonical import Dataset, Field, load_dataset
+from tidewaiter.canonical.units import Unit
 from tidewaiter.contracts import Contract, CsvFormat, Extract, FieldMapping
 from tidewaiter.errors import Problems, UsageProblem
 from tidewaiter.landing import parse
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _TEXT = "VARCHAR"
+_LONGEST_LOOKUP = 24
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class MappedField:
         columns: Source columns that feed it.
         typed: SQL of the canonical value over the layer `coded`.
         is_hidden: Its values may name a person and must not appear in a reason.
+        is_required: A row without a value goes to quarantine.
         local: SQL of a time in the member's zone, over the same layer; None where `typed` needs none.
         cleaned: SQL of the cleaned text over raw columns, where it is only computed if the text as it
             stands is no value of the type; None where the layer `cleaned` has it.
@@ -48,6 +51,7 @@ class MappedField:
     columns: tuple[SourceColumn, ...]
     typed: str
     is_hidden: bool
+    is_required: bool = False
     expression: str | None = None
     expression_type: str = _TEXT
     local: str | None = None
@@ -86,6 +90,7 @@ class Mapping:
         fixed: Fields that are the same on every row, as SQL.
         null_values: Spellings of "no value".
         zone: Time zone of the member.
+        one_row_per_key: Rows of one key are repeats of one another and become one.
     """
 
     dataset: Dataset
@@ -93,6 +98,7 @@ class Mapping:
     fixed: dict[str, str]
     null_values: tuple[str, ...]
     zone: str
+    one_row_per_key: bool = False
 
     @property
     def columns(self) -> list[SourceColumn]:
@@ -170,15 +176,32 @@ def build_mapping(
     problems.raise_if_any()
     drifted.raise_if_any()
     builder = _Builder(connection, extract, contract, problems, _person_columns(dataset, resolved))
-    mapped, fixed = [], {"member_iso2": quote_literal(contract.member)}
+    mapped, fixed = [], _fixed_by_landing(dataset, extract, contract)
     for field in dataset.fields:
         columns = resolved.get(field.name)
-        if columns is not None and extract.fields[field.name].constant is None:
+        if columns is not None and not extract.fields[field.name].is_fixed:
             mapped.append(builder.map_field(field, columns, expressions.get(field.name)))
         elif not field.set_by_landing:
             fixed[field.name] = builder.fix_field(field)
     problems.raise_if_any()
-    return Mapping(dataset, tuple(mapped), fixed, extract.null_values, contract.time_zone)
+    return Mapping(
+        dataset,
+        tuple(mapped),
+        fixed,
+        extract.null_values,
+        contract.time_zone,
+        one_row_per_key=bool(extract.one_row_per),
+    )
+
+
+def _fixed_by_landing(dataset: Dataset, extract: Extract, contract: Contract) -> dict[str, str]:
+    """Return the fields that landing itself sets, the same on every row, as SQL."""
+    known = {
+        "member_iso2": quote_literal(contract.member),
+        "is_header_apart": str(extract.header == "apart").lower(),
+        "source_rows_n": "cast(1 as INTEGER)",
+    }
+    return {name: sql for name, sql in known.items() if name in dataset.by_name}
 
 
 @dataclass(frozen=True)
@@ -206,6 +229,8 @@ class _Builder:
             columns=columns,
             typed="",
             is_hidden=field.is_pseudonymised or not self.person_columns.isdisjoint(columns),
+            is_required=not field.nullable
+            and (self.extract.header != "apart" or not field.may_come_with_header),
             expression=expression,
             expression_type=kind,
         )
@@ -241,12 +266,14 @@ class _Builder:
         if kind == _TEXT:
             return self._parse(field, value)
         # A local time is made UTC in a layer of its own.
-        return parse.cast_sql(field, value, kind, "UTC")
+        return parse.cast_sql(field, value, kind, "UTC", self._unit(field))
+
+    def _unit(self, field: Field) -> Unit | None:
+        return self.extract.fields[field.name].source_unit(field)
 
     def _parse(self, field: Field, text: str) -> str:
-        return parse.parse_sql(
-            field, text, self.extract.fields[field.name].formats, self.extract.format, "UTC"
-        )
+        formats = self.extract.fields[field.name].formats
+        return parse.parse_sql(field, text, formats, self.extract.format, "UTC", self._unit(field))
 
     def fix_field(self, field: Field) -> str:
         """Return SQL of a constant, of the field's default, or of null."""
@@ -300,12 +327,29 @@ def _person_columns(
 
 def _coded(one: MappedField) -> str:
     """Return SQL that looks the value up in the contract's code map; null where it is not listed."""
+    codes, value = one.mapping.codes or {}, f"cast({one.given} as VARCHAR)"
+    if len(codes) <= _LONGEST_LOOKUP:
+        return _case(value, codes)
+    # Cases are tried one after the other: of a long list only those that end alike are.
+    ends = 1 if len(codes) <= _LONGEST_LOOKUP**2 else 2
+    groups: dict[str, dict[str, Any]] = {}
+    for spelling, canonical in codes.items():
+        groups.setdefault(spelling[-ends:], {})[spelling] = canonical
+    cases = " ".join(f"when {quote_literal(end)} then {_case(value, some)}" for end, some in groups.items())
+    return f"case right({value}, {ends}) {cases} end"
+
+
+def _case(value: str, codes: dict[str, Any]) -> str:
     cases = " ".join(
         f"when {quote_literal(spelling)} then "
-        + quote_literal(str(value).lower() if isinstance(value, bool) else str(value))
-        for spelling, value in (one.mapping.codes or {}).items()
+        + (
+            "null"
+            if code is None
+            else quote_literal(str(code).lower() if isinstance(code, bool) else str(code))
+        )
+        for spelling, code in codes.items()
     )
-    return f"case cast({one.given} as VARCHAR) {cases} end" if cases else "cast(null as VARCHAR)"
+    return f"cast(case {value} {cases} end as VARCHAR)" if cases else "cast(null as VARCHAR)"
 
 
 def _more(columns: dict[str, str], layer: str) -> str:

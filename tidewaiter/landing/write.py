@@ -24,6 +24,7 @@ from tidewaiter.landing.convert import (
 )
 from tidewaiter.landing.persons import join_pseudonyms, make_pseudonym_tables
 from tidewaiter.landing.receipts import QUARANTINE_FILE, ROWS_FILE
+from tidewaiter.landing.repeats import Repeats
 from tidewaiter.landing.shape import LandedShape
 from tidewaiter.landing.staged import SOURCE_LINE, Batch, Records
 from tidewaiter.pseudonyms import Pseudonymiser, purpose_of
@@ -59,6 +60,7 @@ class Outcome:
     min_registered_date: date | None
     max_registered_date: date | None
     refused: bool
+    rows_repeated: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,10 @@ class ExtractWriter:
         self._make_tables()
         rows = self.target / ROWS_FILE
         rows_in = self._convert(rows) + self._note_unreadable()
-        self._set_aside_duplicates(rows)
+        if self.mapping.one_row_per_key:
+            self._repeats(rows).set_aside_contradictions(_SET_ASIDE)
+        else:
+            self._set_aside_duplicates(rows)
         faulty = sum(self._count(f"(select distinct {SOURCE_LINE} from {table})") for table in self._apart)
         refused = rows_in > 0 and faulty / rows_in > refuse_above
         if refused:
@@ -104,12 +109,19 @@ class ExtractWriter:
             self._drop_from(rows)
         self._make_evidence()
         landed = 0 if refused else self._count(f"read_parquet({quote_literal(rows)})")
+        repeated = 0
+        if self.mapping.one_row_per_key and landed:
+            shape = LandedShape(self.connection, self.mapping, self.raw)
+            repeated = self._repeats(rows).collapse(shape, self.target)
         self._write_quarantine()
         quarantined = self._count(f"read_parquet({quote_literal(self.target / QUARANTINE_FILE)})")
         if rows_in != landed + quarantined:
             raise AssertionError(f"{rows_in} rows in, {landed} landed and {quarantined} quarantined")
         first, last = self._registered_range(rows, landed)
-        return Outcome(rows_in, landed, quarantined, self._reasons(), first, last, refused)
+        return Outcome(rows_in, landed, quarantined, self._reasons(), first, last, refused, repeated)
+
+    def _repeats(self, rows: Path) -> Repeats:
+        return Repeats(self.connection, self.mapping.dataset, tuple(self.mapping.varying), rows)
 
     @property
     def _apart(self) -> tuple[str, str, str]:

@@ -44,7 +44,10 @@ select
 
     -- tax
     cast(tax_rate_pct as double) as tax__rate_pct,
-    declared_tax / nullif(cast(declared_value as double), 0) as tax__ratio_to_value,
+    case
+        when tax_currency_code is null then declared_tax / nullif(cast(declared_value as double), 0)
+        when declared_tax is not null then declared_tax_usd / nullif(declared_value_usd, 0)
+    end as tax__ratio_to_value,
 
     -- profile
     {%- for entity in var('entities') %}
