@@ -6,6 +6,7 @@ quarantine keeps and which shows the value unless it may name a person.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 PROBLEMS_TYPE = "STRUCT(kind VARCHAR, message VARCHAR)[]"
 _SHOWN_CHARACTERS = 80
+# One class of letters or digits, so many times: [0-9]{6}.
+_REPEATED_CLASS = re.compile(r"(\[[A-Za-z0-9-]+\])\{(\d+)\}")
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def value_checks(field: Field, value: str, shown: str) -> list[Check]:
             limit = f"cast({quote_literal(str(bound))} as {_bound_type(field, bound)})"
             checks.append(_check(field, f"{value} {operator} {limit}", shown, f"{words} {_in_words(bound)}"))
     if field.pattern is not None:
-        condition = f"not regexp_full_match({value}, {quote_literal(field.pattern)})"
+        condition = f"not {_full_match(value, field.pattern)}"
         checks.append(_check(field, condition, shown, f"not of the form {field.pattern}"))
     if field.code_list is not None:
         codes = ", ".join(quote_literal(code) for code in field.code_list)
@@ -88,6 +91,13 @@ def value_checks(field: Field, value: str, shown: str) -> list[Check]:
             _check(field, f"{value} not in ({codes})", shown, f"not one of {', '.join(field.code_list)}")
         )
     return checks
+
+
+def _full_match(value: str, pattern: str) -> str:
+    """Return SQL that is true where the whole value matches, by a glob where the pattern is as simple."""
+    if simple := _REPEATED_CLASS.fullmatch(pattern):
+        return f"({value} glob {quote_literal(simple[1] * int(simple[2]))})"  # half the cost
+    return f"regexp_full_match({value}, {quote_literal(pattern)})"
 
 
 def _field_checks(one: MappedField) -> Iterator[Check]:

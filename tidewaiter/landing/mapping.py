@@ -18,7 +18,14 @@ from tidewaiter.landing import parse
 from tidewaiter.landing.checks import value_checks
 from tidewaiter.landing.drift import SchemaDrift
 from tidewaiter.landing.expressions import ParsedExpression, parse_expression
-from tidewaiter.landing.source import SourceColumn, cleaned_sql, resolve_columns
+from tidewaiter.landing.marks import ANY_MARKS, Marks
+from tidewaiter.landing.source import (
+    SourceColumn,
+    cleaned_sql,
+    is_padded_sql,
+    resolve_columns,
+    trimmed_sql,
+)
 from tidewaiter.warehouse import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
@@ -90,6 +97,7 @@ class Mapping:
         fixed: Fields that are the same on every row, as SQL.
         null_values: Spellings of "no value".
         zone: Time zone of the member.
+        marks: What the source's text may hold.
         one_row_per_key: Rows of one key are repeats of one another and become one.
     """
 
@@ -98,6 +106,7 @@ class Mapping:
     fixed: dict[str, str]
     null_values: tuple[str, ...]
     zone: str
+    marks: Marks
     one_row_per_key: bool = False
 
     @property
@@ -117,15 +126,21 @@ class Mapping:
         parties = [one for one in self.mapped if one.field.is_pseudonymised]
         return {column: one.field.name for one in reversed(parties) for column in one.columns}
 
-    def typed_layers(self, source: str) -> str:
-        """Return common table expressions over the source relation; the last one is `typed`."""
-        raws = ", ".join(column.raw for column in self.columns) or "true as is_row"
+    def typed_layers(self, source: str, *kept: str) -> str:
+        """Return common table expressions over the source relation; the last one is `typed`.
+
+        Args:
+            source: SQL of the relation, which has the raw columns.
+            kept: Other columns of it that are passed on.
+        """
+        raws = ", ".join([*kept, *(column.raw for column in self.columns)]) or "true as is_row"
         expressed = [one for one in self.mapped if one.expression]
         cleaned = sorted({column for one in self.mapped if not one.cleaned for column in one.columns})
         layers = {
             "raw": f"select {raws} from {source}",
             "cleaned": _more(
-                {column.cleaned: cleaned_sql(column.raw, self.null_values) for column in cleaned}, "raw"
+                {column.cleaned: cleaned_sql(column.raw, self.null_values, self.marks) for column in cleaned},
+                "raw",
             ),
             "tried": _more({one.tried: f"try([{one.expression}])" for one in expressed}, "cleaned"),
             "given": _more({one.given: self._given(one) for one in expressed}, "tried"),
@@ -154,8 +169,17 @@ def build_mapping(
     contract: Contract,
     header: tuple[str, ...],
     where: str,
+    marks: Marks = ANY_MARKS,
 ) -> Mapping:
     """Match a contract with the header of a file.
+
+    Args:
+        connection: Binds the SQL; nothing is read.
+        extract: An entry of the contract.
+        contract: The member's contract.
+        header: Column names of the file.
+        where: Member and file, for messages.
+        marks: What the file's text may hold.
 
     Raises:
         UsageProblem: Every expression, format and constant that does not work; all at once.
@@ -175,7 +199,7 @@ def build_mapping(
     resolved = resolve_columns(extract, expressions, header, drifted, where)
     problems.raise_if_any()
     drifted.raise_if_any()
-    builder = _Builder(connection, extract, contract, problems, _person_columns(dataset, resolved))
+    builder = _Builder(connection, extract, contract, problems, _person_columns(dataset, resolved), marks)
     mapped, fixed = [], _fixed_by_landing(dataset, extract, contract)
     for field in dataset.fields:
         columns = resolved.get(field.name)
@@ -190,6 +214,7 @@ def build_mapping(
         fixed,
         extract.null_values,
         contract.time_zone,
+        marks,
         one_row_per_key=bool(extract.one_row_per),
     )
 
@@ -213,6 +238,7 @@ class _Builder:
     contract: Contract
     problems: Problems
     person_columns: frozenset[SourceColumn]
+    marks: Marks
 
     def map_field(
         self, field: Field, columns: tuple[SourceColumn, ...], parsed: ParsedExpression | None
@@ -237,8 +263,8 @@ class _Builder:
         kind = _TEXT if mapping.codes is not None else kind
         if kind == _TEXT and expression is None and mapping.codes is None and self._reads_as_it_stands(field):
             raw = columns[0].raw
-            draft = replace(draft, cleaned=cleaned_sql(raw, self.extract.null_values))
-            typed = f"coalesce({self._parse(field, raw)}, {self._parse(field, draft.given)})"
+            draft = replace(draft, cleaned=cleaned_sql(raw, self.extract.null_values, self.marks))
+            typed = self._parse_either(field, raw)
             self._bind(field, typed, {raw: _TEXT})
         else:
             typed = self._typed(field, draft.coded, kind)
@@ -247,6 +273,16 @@ class _Builder:
             draft = replace(draft, local=typed)
             typed = parse.local_to_utc(draft.local_name, self.contract.time_zone)
         return replace(draft, typed=typed)
+
+    def _parse_either(self, field: Field, raw: str) -> str:
+        """Return SQL that reads the text as it stands, and where that fails without its padding."""
+        parsed = self._parse(field, raw, self.marks)
+        if not self.marks.white_space:
+            return parsed
+        # The trimmed text is named once, and inside a case: else DuckDB would trim every value beforehand.
+        trimmed = f"[{trimmed_sql(raw, self.marks)}]"
+        again = f"list_transform({trimmed}, lambda padded: {self._parse(field, 'padded', self.marks)})[1]"
+        return f"coalesce({parsed}, case when {is_padded_sql(raw, self.marks)} then {again} end)"
 
     def _reads_as_it_stands(self, field: Field) -> bool:
         """Whether a text that has the type as it stands needs no cleaning: it spells no "no value"."""
@@ -271,9 +307,9 @@ class _Builder:
     def _unit(self, field: Field) -> Unit | None:
         return self.extract.fields[field.name].source_unit(field)
 
-    def _parse(self, field: Field, text: str) -> str:
+    def _parse(self, field: Field, text: str, marks: Marks = ANY_MARKS) -> str:
         formats = self.extract.fields[field.name].formats
-        return parse.parse_sql(field, text, formats, self.extract.format, "UTC", self._unit(field))
+        return parse.parse_sql(field, text, formats, self.extract.format, "UTC", self._unit(field), marks)
 
     def fix_field(self, field: Field) -> str:
         """Return SQL of a constant, of the field's default, or of null."""

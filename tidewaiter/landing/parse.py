@@ -10,6 +10,7 @@ from functools import cache
 from tidewaiter.canonical import Field
 from tidewaiter.canonical.units import Unit
 from tidewaiter.contracts import AnyFormat
+from tidewaiter.landing.marks import ANY_MARKS, Marks
 from tidewaiter.warehouse import quote_literal
 
 _ISO_DATES = ("%Y-%m-%d",)
@@ -36,6 +37,7 @@ def parse_sql(
     text_format: AnyFormat,
     zone: str,
     unit: Unit | None = None,
+    marks: Marks = ANY_MARKS,
 ) -> str:
     """Return SQL that turns the text in column `text` into the field's type.
 
@@ -46,15 +48,16 @@ def parse_sql(
         text_format: Decimal and thousands marks.
         zone: IANA name of the zone that times are written in.
         unit: Unit of a decimal number, where it is not the field's own.
+        marks: What the text may hold.
     """
     match field.type:
         case "text":
             return text
         case "decimal":
-            return decimal_sql(field, _decimal_text(text, text_format), unit)
+            return decimal_sql(field, _decimal_text(text, text_format, marks), unit)
         case "integer":
             # try_cast rounds 1.5 to 2; a fraction is a fault and not a whole number.
-            decimal = f"try_cast({_decimal_text(text, text_format)} as DECIMAL(18,4))"
+            decimal = f"try_cast({_decimal_text(text, text_format, marks)} as DECIMAL(18,4))"
             return (
                 f"case when {decimal} = trunc({decimal}) then try_cast({decimal} as {field.duckdb_type}) end"
             )
@@ -203,11 +206,11 @@ def _strptime(text: str, formats: tuple[str, ...]) -> str:
     return f"try_strptime({text}, [{listed}])" if len(formats) > 1 else f"try_strptime({text}, {listed})"
 
 
-def _decimal_text(text: str, text_format: AnyFormat) -> str:
+def _decimal_text(text: str, text_format: AnyFormat, marks: Marks) -> str:
     mark, thousands = text_format.decimal_mark, text_format.thousands_mark
     if mark == "." and thousands is None:
         # DuckDB reads 1_000 as a thousand; no customs system writes that.
-        return f"case when not contains({text}, '_') then {text} end"
+        return f"case when not contains({text}, '_') then {text} end" if marks.has_underscore else text
     if thousands == " ":
         text = f"translate({text}, '\u00a0\u202f', '  ')"  # no-break and narrow blanks
     # Groups of three only: "1.5" with a thousands point is a fault, not fifteen.

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from tidewaiter.landing.checks import PROBLEMS_TYPE, problem_sql
 from tidewaiter.landing.receipts import REPEATS_FILE
+from tidewaiter.landing.shape import LandedShape, RowsWriter
 from tidewaiter.landing.staged import SOURCE_LINE
 from tidewaiter.warehouse import quote_identifier, quote_literal
 
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
     import duckdb
 
     from tidewaiter.canonical import Dataset
-    from tidewaiter.landing.shape import LandedShape
 
 _ROWS_N = "source_rows_n"
 _GROUPS = "groups_of_rows"
-_ROW_GROUP_ROWS = 122_880
+_BATCH_ROWS = 122_880
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ class Repeats:
             ) order by {SOURCE_LINE}
         """
         partial = self.rows.with_name(f"one-per-key-{self.rows.name}")
-        with pq.ParquetWriter(partial, shape.schema, **shape.options) as writer:
-            for batch in self.connection.execute(query).to_arrow_reader(_ROW_GROUP_ROWS):
-                writer.write_batch(batch.cast(shape.schema), row_group_size=_ROW_GROUP_ROWS)
+        with RowsWriter(partial, shape) as writer:
+            for batch in self.connection.execute(query).to_arrow_reader(_BATCH_ROWS):
+                writer.write(pa.Table.from_batches([batch]).cast(shape.schema))
         partial.replace(self.rows)
         row = self.connection.execute(f"select coalesce(sum(rows_n - 1), 0) from {_GROUPS}").fetchone()
         return int(row[0]) if row else 0
