@@ -83,7 +83,8 @@ def decimal_sql(field: Field, value: str, unit: Unit | None) -> str:
         return f"try_cast({value} as {field.duckdb_type})"
     places = max(0, -int(unit.factor.as_tuple().exponent))
     factor = f"cast('{unit.factor}' as DECIMAL({_FACTOR_DIGITS},{places}))"
-    number = f"coalesce(cast(try_cast({value} as {_NARROW}) as {_UNCONVERTED}), try_cast({value} as {_UNCONVERTED}))"
+    narrow = f"cast(try_cast({value} as {_NARROW}) as {_UNCONVERTED})"
+    number = f"coalesce({narrow}, try_cast({value} as {_UNCONVERTED}))"
     return f"try_cast({number} * {factor} as {field.duckdb_type})"
 
 
