@@ -19,6 +19,7 @@ import yaml
 from tidewaiter.canonical import load_dataset
 from tidewaiter.home import Home
 from tidewaiter.landing import write_schema_files
+from tidewaiter.marts import mart_files, prepare_staging, swap_staged
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 SEEDED_ITEMS = Path(__file__).with_name("seeded_items.sql")
@@ -94,6 +95,9 @@ class Warehouse:
 
     def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run dbt on this home. Raises AssertionError with dbt's own output where it fails."""
+        builds = arguments[0] in ("run", "build")
+        if builds:
+            prepare_staging(Home(self.home))
         command = [sys.executable, "-m", "dbt.cli.main", *arguments]
         command += ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
         environment = os.environ | {
@@ -104,10 +108,12 @@ class Warehouse:
         }
         done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        if builds:
+            swap_staged(Home(self.home))
         return done
 
     def mart(self, name: str) -> Path:
-        """Return the Parquet file of a mart table, such as `features/declaration_item_labels`."""
+        """Return the Parquet file or folder of a mart table, such as `features/declaration_item_labels`."""
         return self.home / "marts" / f"{name}.parquet"
 
     def mart_digests(self) -> dict[str, str]:

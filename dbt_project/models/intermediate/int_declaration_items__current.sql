@@ -1,11 +1,12 @@
 -- What was declared comes from the lowest version of an item, what became of it from the latest row:
 -- amendments follow an intervention, so a feature that saw an amended value would know the outcome.
-{% set outcome_columns = [
-    'lane_at', 'assigned_at', 'released_at', 'lane_initial_code', 'lane_final_code', 'lane_source_code',
-    'inspector_initial_id', 'inspector_final_id', 'inspection_result_code', 'assessed_value', 'recovered_tax',
-    'is_irregular', 'is_serious', 'label_at', 'label_source_code', 'assessed_hs6', 'assessed_origin_iso2',
-    'assessed_net_kg', 'item_version', 'extract_id', 'source_file', 'source_line'
-] %}
+-- depends_on: {{ ref('int_declaration_items__changes') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key=['member_iso2', 'declaration_id', 'item_no'],
+    on_schema_change='fail'
+) }}
 
 with accepted_rows as (
     select
@@ -21,6 +22,13 @@ with accepted_rows as (
             and items.extract_id = extracts.extract_id
             and extracts.dataset_name = 'declaration_items'
             and extracts.is_accepted
+    {%- if is_incremental() %}
+    semi join {{ ref('int_declaration_items__changes') }} as changes
+        on
+            items.member_iso2 = changes.member_iso2
+            and items.declaration_id = changes.declaration_id
+            and items.item_no = changes.item_no
+    {%- endif %}
 ),
 
 -- Few items were sent more than once: only they pay for sorting.
@@ -69,7 +77,7 @@ current_items as (
     union all by name
     select
         as_declared.* replace (
-            {%- for column in outcome_columns %}
+            {%- for column in outcome_columns() %}
             latest.{{ column }} as {{ column }}{{ "," if not loop.last }}
             {%- endfor %}
         )
@@ -78,7 +86,10 @@ current_items as (
 )
 
 select
-    row_number() over () as item_index,
+    row_number() over ()
+    {%- if is_incremental() %}
+    + (select max(standing.item_index) from {{ this }} as standing)
+    {%- endif %} as item_index,
     * exclude (extract_sequence),
     -- A label counts for items registered after this day. The shift makes sure that the label was known
     -- when that later day began at the office, however far east of UTC the office lies.

@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 with rated as (
     select
         items.*,
@@ -15,6 +17,8 @@ with rated as (
 
 select
     item_index,
+    member_iso2,
+    registered_date,
     units_per_usd,
     declared_value / units_per_usd as declared_value_usd,
     coalesce(declared_tax, cast(declared_value as double) * tax_rate_pct / 100) / units_per_usd
@@ -25,5 +29,16 @@ select
     case
         when declared_value > 0 and net_kg > 0
             then ln(declared_value / units_per_usd / cast(net_kg as double))
-    end as ln_unit_value_usd_per_kg
+    end as ln_unit_value_usd_per_kg,
+    case
+        when declared_value > 0 and supplementary_qty > 0
+            then ln(declared_value / units_per_usd / cast(supplementary_qty as double))
+    end as ln_unit_value_usd_per_supplementary_unit,
+    case
+        when net_kg > 0 and supplementary_qty > 0
+            then ln(cast(net_kg as double) / cast(supplementary_qty as double))
+    end as ln_kg_per_supplementary_unit,
+    case
+        when net_kg > 0 and gross_kg > 0 then ln(cast(gross_kg as double) / cast(net_kg as double))
+    end as ln_gross_to_net
 from rated
