@@ -8,11 +8,12 @@ what they had.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from tidewaiter.errors import Problem, TidewaiterError
-from tidewaiter.files import read_json
+from tidewaiter.files import PARTIAL_PREFIX, read_json
 from tidewaiter.home import Home
 
 BY_MONTH = (("features", "declaration_item_features"), ("features", "declaration_item_labels"))
@@ -26,7 +27,7 @@ def mart_path(home: Home, schema: str, table: str) -> Path:
 def mart_files(path: Path) -> list[Path]:
     """Return the Parquet files of a mart in the order of their names; none where it is not built."""
     if path.is_dir():
-        return sorted(path.glob("*.parquet"))
+        return sorted(path.glob("[!.]*.parquet"))
     return [path] if path.is_file() else []
 
 
@@ -74,19 +75,32 @@ def _swap(home: Home, schema: str, table: str) -> int:
             )
         )
     if plan["is_whole"]:
-        (staged / "plan.json").unlink()
-        former = standing.with_suffix(".former")
-        shutil.rmtree(former, ignore_errors=True)
+        former, coming = standing.with_suffix(".former"), standing.with_suffix(".coming")
+        for folder in (former, coming):
+            shutil.rmtree(folder, ignore_errors=True)
+        coming.mkdir()
+        for name in plan["files"]:
+            _link(staged / name, coming / name)
         if standing.exists():
             standing.rename(former)
-        staged.rename(standing)
+        coming.rename(standing)
         shutil.rmtree(former, ignore_errors=True)
-        staged.mkdir()
     else:
         for name in plan["files"]:
-            (staged / name).replace(standing / name)
-        (staged / "plan.json").unlink()
+            beside = standing / f"{PARTIAL_PREFIX}{name}"
+            beside.unlink(missing_ok=True)
+            _link(staged / name, beside)
+            beside.replace(standing / name)
+    (staged / "plan.json").unlink()
     return len(plan["files"])
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name, so that dbt's view over the staged one goes on working; else copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _staged(home: Home, schema: str, table: str) -> Path:

@@ -50,6 +50,7 @@
     {%- endcall -%}
     {%- do persist_docs(target, model) -%}
     {{- run_hooks(post_hooks) -}}
+    {%- do adapter.commit() -%}
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
 

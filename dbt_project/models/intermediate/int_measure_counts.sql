@@ -33,7 +33,9 @@ with measured as (
     from {{ ref('int_declaration_items__current') }} as items
     inner join {{ ref('int_declaration_items__valued') }} as valued on items.item_index = valued.item_index
     inner join {{ ref('int_rebuild_months') }} as months on items.member_iso2 = months.member_iso2
-    where until_month > months.from_month and items.registered_date < months.until_month
+    where
+        items.registered_date >= months.from_month - interval ({{ var('reference_months') }}) month
+        and items.registered_date < months.until_month - interval 1 month
 )
 {% for measure, how in measures.items() %}
 {%- if not loop.first %}
