@@ -45,6 +45,14 @@ changes as (
     where
         coalesce(now.dataset_name, earlier.dataset_name) != 'declaration_items'
         and now.fingerprint is distinct from earlier.fingerprint
+    {%- if var('rebuild_from_date') %}
+    union all
+    select distinct
+        member_iso2,
+        cast('{{ var('rebuild_from_date') }}' as date) as declared_from_date,
+        null as label_from_date
+    from {{ ref('int_declaration_items__current') }}
+    {%- endif %}
 )
 
 select
