@@ -1,7 +1,7 @@
 {#-
     A mart as one Parquet file per member and month of registration, each in the order of the primary key:
-    the same rows give the same bytes, memory is that of a month, and a build in parts writes the months that
-    it touches and no other.
+    the same rows give the same bytes, memory is that of a large month, and a build in parts writes the months
+    that it touches and no other. Months with few items are computed together, which saves planning.
 
     Files are written to `<table>.staged` beside the standing folder `<table>.parquet`. The relation in the
     warehouse is a view over what would stand after the swap, so that dbt's tests see it before readers do;
@@ -19,13 +19,10 @@
     {{- run_hooks(pre_hooks) -}}
     {%- if config.get('contract').enforced %}{{ get_assert_columns_equivalent(sql) }}{% endif -%}
 
-    {%- set months = run_query(months_to_build(folder, partial, config.require('rebuilds'))) -%}
-    {%- set files = [] -%}
-    {%- for month in months.rows -%}
-        {%- set name = month['file_name'] -%}
-        {%- do files.append(name) -%}
-        {%- set copied = write_month(folder, month, sql, columns, key) -%}
-        {%- do run_query(copied) -%}
+    {%- set months = run_query(months_to_build(folder, partial, config.require('rebuilds'))).rows -%}
+    {%- set files = months | map(attribute='file_name') | list -%}
+    {%- for batch in batches(months) -%}
+        {%- do run_query(write_batch(folder, batch, sql, columns, key)) -%}
     {%- endfor -%}
     {%- do run_query("reset variable period_member; reset variable period_from; reset variable period_to") -%}
     {%- if not partial -%}
@@ -71,13 +68,22 @@
         from glob({{ quoted(folder ~ '.parquet/*-????-??.parquet') }})
     ),
 
+    months as (
+        select
+            member_iso2,
+            date_trunc('month', registered_date)::date as month,
+            count(*) as items_n
+        from {{ items }}
+        group by all
+    ),
+
     asked as (
-        select distinct
+        select
             items.member_iso2,
-            date_trunc('month', items.registered_date)::date as month
-        from {{ items }} as items
+            items.month
+        from months as items
         inner join {{ windows }} as windows on items.member_iso2 = windows.member_iso2
-        where date_trunc('month', items.registered_date) >= date_trunc('month', windows.from_date)
+        where items.month >= date_trunc('month', windows.from_date)
         {%- if partial %}
         union
         select
@@ -105,6 +111,7 @@
 
     select
         asked.member_iso2,
+        coalesce(months.items_n, 0) as items_n,
         strftime(asked.month, '%Y-%m-%d') as first_day,
         strftime(last_day(asked.month), '%Y-%m-%d') as last_day,
         asked.member_iso2 || '-' || strftime(asked.month, '%Y-%m') || '.parquet' as file_name,
@@ -117,29 +124,67 @@
         null as stands_before
         {%- endif %}
     from asked
+    left join months on asked.member_iso2 = months.member_iso2 and asked.month = months.month
     left join {{ windows }} as windows on asked.member_iso2 = windows.member_iso2
     left join standing_files as files on asked.member_iso2 = files.member_iso2 and asked.month = files.month
-    order by asked.member_iso2, asked.month
+    order by asked.month, asked.member_iso2
 {%- endmacro %}
 
-{#- Statement that writes one month: the days that stand from its standing file, the others anew. -#}
-{% macro write_month(folder, month, sql, columns, key) -%}
-    {%- set stands_before = month['stands_before'] -%}
-    set variable period_member = {{ quoted(month['member_iso2']) }};
-    set variable period_from = date {{ quoted(stands_before or month['first_day']) }};
-    set variable period_to = date {{ quoted(month['last_day']) }};
+{#- Months one after the other, as many together as have no more items than fit in memory at once. -#}
+{% macro batches(months) -%}
+    {%- set found = [] -%}
+    {%- set count = namespace(items=0) -%}
+    {%- for month in months -%}
+        {%- if not found or count.items + month['items_n'] > var('mart_batch_items') -%}
+            {%- do found.append([]) -%}
+            {%- set count.items = 0 -%}
+        {%- endif -%}
+        {%- do found[-1].append(month) -%}
+        {%- set count.items = count.items + month['items_n'] -%}
+    {%- endfor -%}
+    {%- do return(found) -%}
+{%- endmacro %}
+
+{#- Statements that write the files of a batch: rows of days that stand from the standing file, others anew. -#}
+{% macro write_batch(folder, batch, sql, columns, key) -%}
+    {%- set one = batch | length == 1 -%}
+    {%- set select = 'select ' ~ columns | join(', ') -%}
+    {{ 'set variable period_member = ' ~ quoted(batch[0]['member_iso2']) if one else 'reset variable period_member' }};
+    set variable period_from = date {{ quoted((one and batch[0]['stands_before']) or batch[0]['first_day']) }};
+    set variable period_to = date {{ quoted(batch[-1]['last_day']) }};
+    {%- if not one %}
+    create or replace temp table mart_batch as {{ select }} from (
+        {{ sql }}
+    );
+    {%- endif %}
+    {%- for month in batch %}
+    {%- set stands_before = month['stands_before'] %}
     copy (
         {%- if stands_before %}
-        select {{ columns | join(', ') }}
+        {{ select }}
         from read_parquet({{ quoted(folder ~ '.parquet/' ~ month['file_name']) }})
         where registered_date < date {{ quoted(stands_before) }}
         union all
         {%- endif %}
-        select {{ columns | join(', ') }} from (
+        {%- if one %}
+        {{ select }} from (
             {{ sql }}
         )
+        {%- else %}
+        {{ select }}
+        from mart_batch
+        where
+            member_iso2 = {{ quoted(month['member_iso2']) }}
+            and registered_date between date {{ quoted(stands_before or month['first_day']) }}
+            and date {{ quoted(month['last_day']) }}
+        {%- endif %}
         order by {{ key }}
-    ) to {{ quoted(folder ~ '.staged/' ~ month['file_name']) }} (format parquet, compression zstd, preserve_order true)
+    ) to {{ quoted(folder ~ '.staged/' ~ month['file_name']) }}
+    (format parquet, compression zstd, preserve_order true);
+    {%- endfor %}
+    {%- if not one %}
+    drop table mart_batch;
+    {%- endif %}
 {%- endmacro %}
 
 {#- List of the files that stand after the swap, as SQL: the staged ones, and in a build in parts the others. -#}

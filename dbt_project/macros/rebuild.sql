@@ -48,8 +48,8 @@
 {#- Columns of an item that its latest row gives: what became of it, and where that was read. -#}
 {% macro outcome_columns() -%}
     {%- do return([
-        'lane_at', 'assigned_at', 'released_at', 'lane_initial_code', 'lane_final_code', 'lane_source_code',
-        'inspector_initial_id', 'inspector_final_id', 'inspection_result_code', 'assessed_value',
+        'lane_at', 'assigned_at', 'released_at', 'cancelled_at', 'lane_initial_code', 'lane_final_code',
+        'lane_source_code', 'queue_code', 'inspector_initial_id', 'inspector_final_id', 'inspection_result_code', 'assessed_value',
         'recovered_tax', 'is_irregular', 'is_serious', 'label_at', 'label_source_code', 'assessed_hs6',
         'assessed_origin_iso2', 'assessed_net_kg', 'item_version', 'extract_id', 'source_file', 'source_line'
     ]) -%}

@@ -32,6 +32,29 @@ RATES = """
     ) as rates (member_iso2, currency_code, valid_from_date, units_per_usd)
 """
 
+# A general rate per heading, another one for some subheadings, and a preference of one origin that ends.
+TARIFF = """
+    select
+        member_iso2, hs_code, origin_group_code, preference_code, valid_from_date, valid_to_date, rate_pct
+    from (values ('XA')) as members (member_iso2), (
+        select
+            printf('%02d%02d', chapter, heading) as hs_code, 'ALL' as origin_group_code,
+            'MFN' as preference_code, date '2023-01-01' as valid_from_date, null::date as valid_to_date,
+            heading * 4 as rate_pct
+        from range(1, 21) as chapters (chapter), range(1, 5) as headings (heading)
+        union all
+        select
+            printf('%02d%02d00', chapter, heading), 'ALL', 'MFN', date '2024-01-20', null, heading * 3
+        from range(1, 11) as chapters (chapter), range(1, 5) as headings (heading)
+        union all
+        select printf('%02d0100', chapter), 'CN', 'FTA', date '2023-06-01', date '2024-02-10', 0
+        from range(1, 11) as chapters (chapter)
+        union all
+        select printf('%02d01', chapter), 'EU27', 'FTA', date '2024-01-10', null, 1
+        from range(1, 5) as chapters (chapter)
+    ) as tariff
+"""
+
 
 @dataclass
 class Warehouse:
@@ -47,10 +70,13 @@ class Warehouse:
         numbered = "row_number() over (order by member_iso2, valid_from_date) as source_line"
         rates = f"select *, 'rates' as extract_id, 'rates.csv' as source_file, {numbered} from ({rates})"
         self._write_landed(connection, "exchange_rates", rates)
+        numbered = "row_number() over (order by hs_code, valid_from_date) as source_line"
+        tariff = f"select *, 'tariff' as extract_id, 'tariff.csv' as source_file, {numbered} from ({TARIFF})"
+        self._write_landed(connection, "tariff_rates", tariff)
         manifest = " union all ".join(
             f"select distinct member_iso2, '{dataset}' as dataset, extract_id, source_file"
             f" from read_parquet('{self.home}/landing/{dataset}/*/*/rows.parquet')"
-            for dataset in ("declaration_items", "exchange_rates")
+            for dataset in ("declaration_items", "exchange_rates", "tariff_rates")
         )
         _copy(
             connection,

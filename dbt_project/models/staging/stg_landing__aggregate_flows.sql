@@ -1,6 +1,7 @@
 select
     -- keys
     member_iso2,
+    reporter_code,
     frequency_code,
     period_from_date,
     flow_code,

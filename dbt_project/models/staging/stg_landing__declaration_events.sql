@@ -9,12 +9,15 @@ select
 
     -- values
     office_code,
+    queue_code,
+    shift_code,
     inspector_id,
     inspector_initial_id,
     supervisor_id,
     changed_field,
     from_value,
     to_value,
+    reason_code,
 
     -- lineage
     extract_id,

@@ -12,6 +12,7 @@ select
     lane_at,
     assigned_at,
     released_at,
+    cancelled_at,
 
     -- declaration
     declaration_type_code,
@@ -20,12 +21,15 @@ select
     goods_use_code,
     payment_method_code,
     transport_mode_code,
+    transport_document_ref,
+    container_ids,
 
     -- parties
     importer_id,
     declarant_id,
     seller_id,
     courier_id,
+    is_authorised_operator,
 
     -- commodity
     hs6,
@@ -54,6 +58,7 @@ select
     lane_initial_code,
     lane_final_code,
     lane_source_code,
+    queue_code,
     inspector_initial_id,
     inspector_final_id,
     inspection_result_code,

@@ -8,6 +8,8 @@ select
 
     -- values
     team_code,
+    shift_from_at,
+    shift_to_at,
 
     -- lineage
     extract_id,
