@@ -19,7 +19,7 @@ import yaml
 from tidewaiter.canonical import load_dataset
 from tidewaiter.home import Home
 from tidewaiter.landing import write_schema_files
-from tidewaiter.marts import prepare_staging, swap_staged
+from tidewaiter.marts import mart_files, prepare_staging, swap_staged
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 SEEDED_ITEMS = Path(__file__).with_name("seeded_items.sql")
@@ -147,7 +147,8 @@ class Warehouse:
         root = self.home / "marts"
         return {
             str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(root.rglob("*.parquet"))
+            for mart in sorted(root.glob("*/*.parquet"))
+            for path in mart_files(mart)
         }
 
     def open(self) -> duckdb.DuckDBPyConnection:

@@ -243,13 +243,11 @@ class PlainFeatures:
         points = []
         for other in self.alike(item, columns):
             is_refused = (
-                other["is_irregular"] and other["visible_after"] is not None and other["visible_after"] < month
+                other["is_irregular"]
+                and other["visible_after"] is not None
+                and other["visible_after"] < month
             )
-            if (
-                oldest <= other["registered_date"] < month
-                and not is_refused
-                and other[measure] is not None
-            ):
+            if oldest <= other["registered_date"] < month and not is_refused and other[measure] is not None:
                 points.append(half_away(float(other[measure]) * GRID))
         return Distribution(points)
 

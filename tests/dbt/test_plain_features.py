@@ -49,7 +49,8 @@ def compared(built: Any, request: pytest.FixtureRequest) -> Any:
     ).fetchall()
     tariffs = duckdb.sql(
         f"""
-        select member_iso2, hs_code, origin_group_code, preference_code, valid_from_date, valid_to_date, rate_pct
+        select
+            member_iso2, hs_code, origin_group_code, preference_code, valid_from_date, valid_to_date, rate_pct
         from read_parquet('{landing}/tariff_rates/*/*/rows.parquet')
         """
     ).fetchall()
