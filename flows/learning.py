@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from flows import gates
@@ -11,9 +13,11 @@ from flows.manifest import read_manifest
 from flows.progress import step
 from flows.versions import data_version, feature_version
 from tidewaiter import fingerprint
+from tidewaiter.errors import TidewaiterError
 from tidewaiter.files import read_json
 from tidewaiter.settings import Settings
 
+_LOG = logging.getLogger(__name__)
 STAGED = ".staged"
 
 
@@ -37,8 +41,20 @@ class ScoreReport:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-def train(settings: Settings, member: str | None, *, only_if_missing: bool = False) -> Any:
+def train(
+    settings: Settings,
+    member: str | None,
+    *,
+    only_if_missing: bool = False,
+    config_path: Path | None = None,
+) -> Any:
     """Train one member's model, or the pooled one for None; return the registered version.
+
+    Args:
+        settings: Where marts and registry are.
+        member: None pools the members.
+        only_if_missing: Leave a champion that stands.
+        config_path: The configuration; the shipped one where left out.
 
     Raises:
         TidewaiterError: Too few labels, or features are missing.
@@ -46,7 +62,7 @@ def train(settings: Settings, member: str | None, *, only_if_missing: bool = Fal
     from ml.config import load_config
     from ml.train import train_member
 
-    config = load_config()
+    config = load_config() if config_path is None else load_config(config_path)
     with step(f"{member or 'pooled'} train") as running:
         if only_if_missing and (standing := _champion(settings, config.registered_name(member))):
             running.note(f"{standing.name} version {standing.version} stands")
@@ -94,6 +110,11 @@ def score(
             gates.gate_scores(settings, run)
             accept_scores(settings, run)
         running.note(f"{run.items_scored:,} items{'' if run.was_scored else ', unchanged'}")
+    try:
+        shadow(settings, member)
+    except TidewaiterError as error:
+        # What nobody sees must hold up nobody: the champion's scores stand.
+        _LOG.warning("%s: the challenger was not scored in the shadow: %s", member, error)
     return ScoreReport(
         member_iso2=member,
         model_name=run.model_name,
@@ -105,6 +126,22 @@ def score(
         was_scored=run.was_scored,
         metrics=run.metrics,
     )
+
+
+def shadow(settings: Settings, member: str) -> Any:
+    """Score the newest accepted window with the challenger as well; None where there is no challenger."""
+    from ml.config import load_config
+    from ml.score import ROWS_FILE, accepted_runs
+    from ml.shadow import score_shadow
+
+    accepted = accepted_runs(settings, member)
+    if not accepted:
+        return None
+    newest = accepted[-1]
+    with step(f"{member} shadow") as running:
+        run = score_shadow(settings, load_config(), newest, newest.folder / ROWS_FILE)
+        running.note("no challenger" if run is None else f"version {run.challenger} beside {run.champion}")
+    return run
 
 
 def _champion(settings: Settings, name: str) -> Any:

@@ -20,7 +20,7 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
-from flows import gates, ingest, learning, manifest, publish, record, transform
+from flows import gates, ingest, learning, manifest, publish, record, transform, watching
 from flows.artifacts import publish_artifacts
 from flows.environment import prepare_environment
 from flows.lock import home_locked
@@ -105,6 +105,15 @@ def train_task(member: str, training: Training) -> Any:
 def score_task(member: str, from_date: date | None, to_date: date | None) -> Any:
     """Score the member's window with its champion, pass the gate, accept."""
     return learning.score(load_settings(), member, from_date, to_date)
+
+
+@_step("watch-drift", "monitoring")
+def watch_task(member: str) -> Any:
+    """Compare the member's recent items with what its champion knows; raise an event past a limit."""
+    report = watching.watch(load_settings(), member)
+    if report is not None:
+        watching.announce(report)
+    return report
 
 
 @_step("publish", "publication", timeout_seconds=_HOUR)
@@ -192,6 +201,7 @@ def _run_members(
             _over_members(gate_features_task, outcome, "features gate")
             _train(outcome, [*_going(outcome), POOLED], training)
             _score(outcome, from_date, to_date)
+            _watch(outcome)
             if _going(outcome) and _transform(settings, outcome, "after_scoring"):
                 _publish(settings, outcome)
     if outcome.publication_id is None and (current := publish.current_publication(settings)):
@@ -253,6 +263,19 @@ def _score(outcome: RunOutcome, from_date: date | None, to_date: date | None) ->
         member.items_scored = report.items_scored
         member.model_name, member.model_version = report.model_name, report.model_version
         member.metrics = report.metrics
+
+
+def _watch(outcome: RunOutcome) -> None:
+    """Watch for drift. It tells and holds nobody back: scores are published either way."""
+    futures = {code: watch_task.submit(member=code) for code in _going(outcome)}
+    for code, future in futures.items():
+        error, member = _error_of(future), outcome.members[code]
+        if error is not None:
+            member.notes.append(f"drift was not watched: {error}")
+        elif (report := future.result()) is not None:
+            member.notes += [
+                f"drift {one.severity}: {one.words}" for one in report.findings if one.severity == "alarm"
+            ]
 
 
 def _publish(settings: Settings, outcome: RunOutcome) -> None:

@@ -46,11 +46,13 @@ def simple_baselines(declared_tax_usd: Floats, risk_profile: Floats, seed: int) 
     ]
 
 
-def logistic_baseline(train: LabelledItems, test: LabelledItems, seed: int) -> Baseline:
+def logistic_baseline(train: LabelledItems, test: LabelledItems, seed: int, categories: int = 0) -> Baseline:
     """Fit a penalised logistic regression on the training items and score the test items.
 
-    Medians fill what is missing, with a flag beside; every column is standardised.
+    Medians fill what is missing, with a flag beside; every column is standardised. The last
+    `categories` columns are codes, not quantities, and are left out.
     """
+    columns = slice(0, train.matrix.shape[1] - categories)
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -64,8 +66,8 @@ def logistic_baseline(train: LabelledItems, test: LabelledItems, seed: int) -> B
     )
     # The normal equations are small: a second BLAS thread costs four times the time it saves.
     with threadpool_limits(limits=1, user_api="blas"):
-        pipeline.fit(train.matrix.astype(np.float64), train.is_irregular)
-        probability = pipeline.predict_proba(test.matrix.astype(np.float64))[:, 1]
+        pipeline.fit(train.matrix[:, columns].astype(np.float64), train.is_irregular)
+        probability = pipeline.predict_proba(test.matrix[:, columns].astype(np.float64))[:, 1]
     return Baseline("logistic_regression", probability, probability)
 
 

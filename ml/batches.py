@@ -113,7 +113,7 @@ def _write_scored(
 ) -> int:
     result = connection.execute(
         f"""
-        select {matrix_columns(bundle.features)}, {", ".join(_CARRIED)},
+        select {matrix_columns(bundle.features, bundle.vocabularies)}, {", ".join(_CARRIED)},
             coalesce(cast(declared_tax_usd as double), 0) as declared_tax_usd
         from read_parquet({quote_literal(existing_mart(features_path(settings)))})
         where member_iso2 = $member and registered_date between $first and $last
@@ -165,7 +165,7 @@ def _write_explained(
                 or row_number() over (order by expected_recovery_usd desc, {", ".join(_KEYS)}) <= {shortlist}
                 or {_RANK} <= {config.scoring.explained_ranks}
         )
-        select {matrix_columns(bundle.features)}, {", ".join(_KEYS)}
+        select {matrix_columns(bundle.features, bundle.vocabularies)}, {", ".join(_KEYS)}
         from read_parquet({quote_literal(existing_mart(features_path(settings)))}) as item
         inner join shortlist using ({", ".join(_KEYS)})
         """

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.bundle import Bundle, Recovery
+from ml.bundle import Bundle, Link, Recovery
 from ml.calibration import fit_calibrator
 from ml.config import ModelConfig
-from ml.data import Floats, LabelledItems
+from ml.data import Floats, LabelledItems, Vocabularies
+from ml.relevance import relevance_groups
 from ml.splits import Split
+from ml.weights import fitting_weight, selection_weight
 
 if TYPE_CHECKING:
     import xgboost
 
 _LOG = logging.getLogger(__name__)
 _SMEARING_MINIMUM_N = 30
+_NOT_XGBOOST = ("objective", "max_rounds", "early_stopping_rounds", "monotone", "min_child_scale")
+
+Callbacks = Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Fitted:
 
     Attributes:
         bundle: Ready to score.
-        rounds: Trees kept after early stopping.
+        rounds: Rounds kept after early stopping.
         gain: Share of the total gain by feature, largest first.
     """
 
@@ -36,23 +42,47 @@ class Fitted:
     gain: dict[str, float]
 
 
-def fit_bundle(items: LabelledItems, split: Split, config: ModelConfig, seed: int, threads: int) -> Fitted:
+def fit_bundle(
+    items: LabelledItems,
+    split: Split,
+    config: ModelConfig,
+    seed: int,
+    threads: int,
+    vocabularies: Vocabularies | None = None,
+) -> Fitted:
     """Fit on the fit window; stop, calibrate and set thresholds on the calibration window.
 
     The test window is not touched.
     """
     fit, later = items.take(split.fit), items.take(split.calibration)
-    parameters = _parameters(config, items.features, seed, threads)
-    booster = _fit_probability(fit, later, config, parameters)
-    raw = np.asarray(booster.inplace_predict(later.matrix), dtype=np.float64)
+    known = dict(vocabularies or {})
+    parameters = xgboost_parameters(config, items.features, seed, threads)
+    booster, link = fit_booster(fit, later, config, parameters, known)
     bundle = Bundle(
         features=items.features,
         probability=booster,
-        calibrator=fit_calibrator(raw, later.is_irregular, config.calibration),
-        recovery=_fit_recovery(fit, later, config, parameters),
-        lane_thresholds=lane_thresholds(raw, config),
+        calibrator=fit_calibrator(np.zeros(0), np.zeros(0, dtype=bool), config.calibration),
+        recovery=_fit_recovery(fit, later, config, parameters, known),
+        lane_thresholds={},
+        link=link,
+        vocabularies=known,
     )
-    return Fitted(bundle, booster.num_boosted_rounds(), _gain_shares(booster))
+    raw = bundle.score(later.matrix)
+    weight = selection_weight(later, config.weights)
+    calibrator = fit_calibrator(raw, later.is_irregular, config.calibration, weight)
+    return Fitted(
+        Bundle(
+            features=bundle.features,
+            probability=booster,
+            calibrator=calibrator,
+            recovery=bundle.recovery,
+            lane_thresholds=lane_thresholds(raw, config),
+            link=link,
+            vocabularies=known,
+        ),
+        booster.num_boosted_rounds(),
+        _gain_shares(booster),
+    )
 
 
 def lane_thresholds(score: Floats, config: ModelConfig) -> dict[str, float]:
@@ -69,8 +99,11 @@ def lane_thresholds(score: Floats, config: ModelConfig) -> dict[str, float]:
     return thresholds
 
 
-def _parameters(config: ModelConfig, features: tuple[str, ...], seed: int, threads: int) -> dict[str, Any]:
-    chosen = config.boosting.model_dump(exclude={"max_rounds", "early_stopping_rounds", "monotone"})
+def xgboost_parameters(
+    config: ModelConfig, features: tuple[str, ...], seed: int, threads: int
+) -> dict[str, Any]:
+    """Return the library's parameters for a configuration, without an objective."""
+    chosen = config.boosting.model_dump(exclude=set(_NOT_XGBOOST))
     monotone = {name: sign for name, sign in config.boosting.monotone.items() if name in features}
     return {
         **chosen,
@@ -81,25 +114,88 @@ def _parameters(config: ModelConfig, features: tuple[str, ...], seed: int, threa
     }
 
 
-def _fit_probability(
-    fit: LabelledItems, later: LabelledItems, config: ModelConfig, parameters: dict[str, Any]
-) -> xgboost.Booster:
+def fit_booster(
+    fit: LabelledItems,
+    later: LabelledItems,
+    config: ModelConfig,
+    parameters: dict[str, Any],
+    vocabularies: Vocabularies,
+    callbacks: Callbacks = (),
+) -> tuple[xgboost.Booster, Link | None]:
+    """Fit the model that orders items, stopped early on `later`; return it with its link to (0, 1)."""
     import xgboost
 
-    learned = _quantile_matrix(fit.matrix, fit.is_irregular, fit.features)
+    objective, data = _learning_task(fit, config)
+    learned, watched = data(fit, None, vocabularies), None
+    watched = data(later, learned, vocabularies)
     booster = xgboost.train(
-        {**parameters, "objective": "binary:logistic", "eval_metric": "logloss"},
+        {**parameters, **objective, "min_child_weight": _min_child_weight(fit, config)},
         learned,
         num_boost_round=config.boosting.max_rounds,
-        evals=[(_quantile_matrix(later.matrix, later.is_irregular, later.features, learned), "calibration")],
+        evals=[(watched, "calibration")],
         early_stopping_rounds=config.boosting.early_stopping_rounds,
         verbose_eval=False,
+        callbacks=list(callbacks),
     )
-    return booster[: booster.best_iteration + 1]
+    booster = booster[: booster.best_iteration + 1]
+    # Scoring reads rows from the main memory, wherever the trees were grown.
+    booster.set_param({"device": "cpu"})
+    if objective["objective"] == "binary:logistic":
+        return booster, None
+    margin = np.asarray(booster.inplace_predict(fit.matrix, predict_type="margin"), dtype=np.float64)
+    return booster, Link(float(margin.mean()), float(margin.std()) or 1.0)
+
+
+_DataOf = Callable[[LabelledItems, Any, Vocabularies], Any]
+
+
+def _learning_task(fit: LabelledItems, config: ModelConfig) -> tuple[dict[str, Any], _DataOf]:
+    """Return the objective of the model that orders items, and how its matrix is made."""
+    cap = _winsorised_at(fit, config)
+    newest = fit.registered_day.max()
+
+    def weight_of(items: LabelledItems) -> Floats:
+        return fitting_weight(items, config.weights, newest)
+
+    def ranked(items: LabelledItems, ref: Any, vocabularies: Vocabularies) -> Any:
+        order, group, grade = relevance_groups(items, fit)
+        return _quantile_matrix(items.take(order), grade, vocabularies, ref, qid=group)
+
+    def revenue(items: LabelledItems, ref: Any, vocabularies: Vocabularies) -> Any:
+        usd = np.nan_to_num(items.recovered_usd, nan=0.0)
+        return _quantile_matrix(items, _log_usd(usd, cap), vocabularies, ref, weight=weight_of(items))
+
+    def irregular(items: LabelledItems, ref: Any, vocabularies: Vocabularies) -> Any:
+        return _quantile_matrix(items, items.is_irregular, vocabularies, ref, weight=weight_of(items))
+
+    if config.boosting.objective == "ranking":
+        return {"objective": "rank:ndcg", "eval_metric": "ndcg", "ndcg_exp_gain": False}, ranked
+    if config.target == "recovered_revenue":
+        return {"objective": "reg:squarederror", "eval_metric": "rmse"}, revenue
+    return {"objective": "binary:logistic", "eval_metric": "logloss"}, irregular
+
+
+def _min_child_weight(fit: LabelledItems, config: ModelConfig) -> float:
+    """Return the least information in a leaf: fixed, or growing with the square root of all there is.
+
+    A leaf fixed in size is too coarse for a member with five hundred labels or too fine for one with
+    half a million. The information of an item is p(1-p) for the probability, 1 for a sum.
+    """
+    chosen = config.boosting
+    rate = float(fit.is_irregular.mean())
+    is_sum = config.target == "recovered_revenue"
+    information = len(fit) * (1.0 if is_sum else rate * (1 - rate))
+    if chosen.objective == "ranking":
+        return chosen.min_child_weight
+    return max(chosen.min_child_weight, chosen.min_child_scale * float(np.sqrt(information)))
 
 
 def _fit_recovery(
-    fit: LabelledItems, later: LabelledItems, config: ModelConfig, parameters: dict[str, Any]
+    fit: LabelledItems,
+    later: LabelledItems,
+    config: ModelConfig,
+    parameters: dict[str, Any],
+    vocabularies: Vocabularies,
 ) -> Recovery:
     """Regress log1p of the winsorised recovery on the features, among irregular items.
 
@@ -111,34 +207,59 @@ def _fit_recovery(
     if len(learnable) == 0:
         _LOG.warning("no recovery is known: expected recovery falls back on the declared tax")
         return Recovery("declared_tax")
-    cap = float(np.quantile(learnable.recovered_usd, config.recovery.winsorise_quantile))
+    cap = _winsorised_at(fit, config)
     if len(learnable) < config.recovery.minimum_irregular:
         mean = float(np.minimum(learnable.recovered_usd, cap).mean())
         _LOG.warning("only %d recoveries are known: expected recovery is their mean", len(learnable))
         return Recovery("constant", cap_usd=cap, constant_usd=mean)
     known = fit.take(fit.is_irregular & (fit.recovered_usd >= 0))
     booster = xgboost.train(
-        {**parameters, "objective": "reg:squarederror"},
-        _quantile_matrix(known.matrix, _log_usd(known.recovered_usd, cap), known.features),
+        {**parameters, "objective": "reg:squarederror", "num_parallel_tree": 1},
+        _quantile_matrix(known, _log_usd(known.recovered_usd, cap), vocabularies),
         num_boost_round=config.recovery.max_rounds,
         verbose_eval=False,
     )
+    booster.set_param({"device": "cpu"})
     unseen = later.take(later.is_irregular & (later.recovered_usd >= 0))
     judged = unseen if len(unseen) >= _SMEARING_MINIMUM_N else known
     residual = _log_usd(judged.recovered_usd, cap) - booster.inplace_predict(judged.matrix)
     return Recovery("model", booster, smearing=float(np.exp(residual).mean()), cap_usd=cap)
 
 
+def _winsorised_at(fit: LabelledItems, config: ModelConfig) -> float:
+    recovered = fit.recovered_usd[fit.is_irregular & (fit.recovered_usd > 0)]
+    return float(np.quantile(recovered, config.recovery.winsorise_quantile)) if len(recovered) else 0.0
+
+
 def _quantile_matrix(
-    matrix: Any, label: Any, features: tuple[str, ...], ref: xgboost.QuantileDMatrix | None = None
+    items: LabelledItems,
+    label: Any,
+    vocabularies: Vocabularies,
+    ref: xgboost.QuantileDMatrix | None = None,
+    weight: Floats | None = None,
+    qid: Any = None,
 ) -> xgboost.QuantileDMatrix:
     import xgboost
 
-    return xgboost.QuantileDMatrix(matrix, label=label, feature_names=list(features), ref=ref)
+    return xgboost.QuantileDMatrix(
+        items.matrix,
+        label=label,
+        weight=weight,
+        qid=qid,
+        feature_names=list(items.features),
+        feature_types=feature_types(items.features, vocabularies),
+        enable_categorical=bool(vocabularies),
+        ref=ref,
+    )
+
+
+def feature_types(features: tuple[str, ...], vocabularies: Vocabularies) -> list[str]:
+    """Return XGBoost's type of every feature: `c` for a native category, `q` for a quantity."""
+    return ["c" if name in vocabularies else "q" for name in features]
 
 
 def _log_usd(recovered_usd: Floats, cap_usd: float) -> Floats:
-    return np.asarray(np.log1p(np.minimum(recovered_usd, cap_usd)))
+    return np.asarray(np.log1p(np.clip(recovered_usd, 0.0, cap_usd)))
 
 
 def _gain_shares(booster: xgboost.Booster) -> dict[str, float]:

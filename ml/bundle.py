@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -60,6 +60,22 @@ class Recovery:
 
 
 @dataclass(frozen=True)
+class Link:
+    """From a margin on any scale to a score between 0 and 1: logistic((margin - centre) / spread).
+
+    Of boosters that do not predict a probability: a ranking, or the logarithm of a sum. The order is
+    theirs; the calibrator makes a probability of it.
+    """
+
+    centre: float
+    spread: float
+
+    def apply(self, margin: Floats) -> Floats:
+        """Return the score of each margin."""
+        return np.asarray(1.0 / (1.0 + np.exp(-(margin - self.centre) / self.spread)))
+
+
+@dataclass(frozen=True)
 class Bundle:
     """A fitted model, ready to score.
 
@@ -69,6 +85,8 @@ class Bundle:
         calibrator: From its score to a probability.
         recovery: USD if irregular.
         lane_thresholds: Lowest score of RED, YELLOW and BLUE; below the last, GREEN.
+        link: Of a booster that does not predict a probability itself.
+        vocabularies: Codes of each native category, by its position.
     """
 
     features: tuple[str, ...]
@@ -76,10 +94,15 @@ class Bundle:
     calibrator: Calibrator
     recovery: Recovery
     lane_thresholds: dict[str, float]
+    link: Link | None = None
+    vocabularies: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def score(self, matrix: Matrix) -> Floats:
         """Return the raw score of each row, the model's probability before calibration."""
-        return np.asarray(self.probability.inplace_predict(matrix), dtype=np.float64)
+        kind = "value" if self.link is None else "margin"
+        predicted = self.probability.inplace_predict(matrix, predict_type=kind)
+        predicted = np.asarray(predicted, dtype=np.float64)
+        return predicted if self.link is None else self.link.apply(predicted)
 
     def save(self, folder: Path) -> dict[str, Path]:
         """Write the model's files into an existing folder and return them by name."""
@@ -98,6 +121,8 @@ class Bundle:
             {
                 "features": list(self.features),
                 "lane_thresholds": self.lane_thresholds,
+                "link": None if self.link is None else asdict(self.link),
+                "vocabularies": {name: list(codes) for name, codes in self.vocabularies.items()},
                 "recovery": {
                     "kind": self.recovery.kind,
                     "smearing": self.recovery.smearing,
@@ -135,6 +160,8 @@ def load_bundle(folder: Path, threads: int = 1) -> Bundle:
         calibrator=Calibrator.from_json(json.loads((folder / CALIBRATION_FILE).read_text(encoding="utf-8"))),
         recovery=Recovery(booster=booster, **stored),
         lane_thresholds=described["lane_thresholds"],
+        link=Link(**described["link"]) if described.get("link") else None,
+        vocabularies={name: tuple(codes) for name, codes in described.get("vocabularies", {}).items()},
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ml.config import CalibrationChoice
+from ml.choices import CalibrationChoice
 from ml.data import Floats, Mask
 
 _EPSILON = 1e-7
@@ -75,21 +75,25 @@ def log_odds(score: Floats) -> Floats:
     return np.asarray(np.log(kept / (1 - kept)))
 
 
-def fit_calibrator(score: Floats, is_irregular: Mask, choice: CalibrationChoice) -> Calibrator:
+def fit_calibrator(
+    score: Floats, is_irregular: Mask, choice: CalibrationChoice, weight: Floats | None = None
+) -> Calibrator:
     """Learn the map on items the model was not fitted on.
 
     Isotonic blocks of one class would claim certainty, so values are kept within 1/(n + 2) of 0
     and 1, the Laplace estimate for n unanimous items.
     """
     n, irregular = len(score), int(is_irregular.sum())
-    if irregular in (0, n):
+    if irregular in (0, n) or choice.method == "none":
         return Calibrator("identity", n)
-    if n < choice.isotonic_minimum_n or irregular < choice.isotonic_minimum_irregular:
-        return _fit_platt(score, is_irregular)
+    is_small = n < choice.isotonic_minimum_n or irregular < choice.isotonic_minimum_irregular
+    if choice.method == "platt" or (choice.method == "automatic" and is_small):
+        return _fit_platt(score, is_irregular, weight)
     from sklearn.isotonic import IsotonicRegression
 
     edge = 1.0 / (n + 2)
-    fitted = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip").fit(score, is_irregular)
+    isotonic = IsotonicRegression(y_min=edge, y_max=1 - edge, out_of_bounds="clip")
+    fitted = isotonic.fit(score, is_irregular, sample_weight=weight)
     return Calibrator(
         "isotonic",
         n,
@@ -98,14 +102,14 @@ def fit_calibrator(score: Floats, is_irregular: Mask, choice: CalibrationChoice)
     )
 
 
-def _fit_platt(score: Floats, is_irregular: Mask) -> Calibrator:
+def _fit_platt(score: Floats, is_irregular: Mask, weight: Floats | None) -> Calibrator:
     from sklearn.linear_model import LogisticRegression
 
     # A weak penalty keeps the slope finite where the window separates perfectly.
-    fitted = LogisticRegression(C=1e3).fit(log_odds(score).reshape(-1, 1), is_irregular)
+    fitted = LogisticRegression(C=1e3).fit(log_odds(score).reshape(-1, 1), is_irregular, sample_weight=weight)
     slope, intercept = float(fitted.coef_[0][0]), float(fitted.intercept_[0])
     if slope <= 0:
         # A score that ranks backwards on the window says nothing: everyone gets the base rate.
-        base_rate = np.asarray([is_irregular.mean()], dtype=np.float64)
+        base_rate = np.asarray([np.average(is_irregular, weights=weight)])
         slope, intercept = 0.0, float(log_odds(base_rate)[0])
     return Calibrator("platt", len(score), slope=slope, intercept=intercept)

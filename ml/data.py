@@ -5,8 +5,8 @@ Nothing here knows what is learned from the rows. Memory is the matrix plus one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,33 @@ if TYPE_CHECKING:
 KEYS = ("member_iso2", "declaration_id", "item_no")
 NOVEL_LINE = "novelty__is_product_line_new"
 _BATCH_ROWS = 65_536
-TARGET_COLUMN = {"any_irregularity": "is_irregular", "serious": "is_serious"}
+TARGET_COLUMN = {
+    "any_irregularity": "is_irregular",
+    "serious": "is_serious",
+    # What is learned is the sum; what is found stays the irregularity.
+    "recovered_revenue": "is_irregular",
+}
+
+# What may be cut into slices or weighted by. Name to SQL over item and label, and the mart's columns it
+# needs; where a mart lacks one, the value is null.
+_CONTEXT: dict[str, tuple[str, tuple[str, ...]]] = {
+    "office_code": ("item.office_code", ("office_code",)),
+    "hs6": ("item.hs6", ("hs6",)),
+    "origin_iso2": ("item.origin_iso2", ("origin_iso2",)),
+    "importer_items_n": ("cast(item.profile__importer_items_n as double)", ("profile__importer_items_n",)),
+    "importer_days": (
+        "cast(item.novelty__importer_days_since_first_seen as double)",
+        ("novelty__importer_days_since_first_seen",),
+    ),
+    "label_source_code": ("label.label_source_code", ("label_source_code",)),
+    "selection_probability": ("cast(label.selection_probability as double)", ("selection_probability",)),
+}
+# Columns of the mart that may be native categories of a model: codes of lists, never of persons.
+CATEGORICAL = ("office_code", "origin_iso2", "hs6")
+_CODE_PREFIX = "code__"
+_CONTEXT_NUMBERS = ("importer_items_n", "importer_days", "selection_probability")
+
+Vocabularies = Mapping[str, tuple[str, ...]]
 
 Floats = NDArray[np.float64]
 Matrix = NDArray[np.float32]
@@ -48,6 +74,13 @@ class LabelledItems:
         declared_tax_usd: Declared tax in USD, 0 where unknown.
         risk_profile: Mean of the configured entities' smoothed past rates, 0 where none is known.
         is_novel_line: True where the identical product line was never seen before.
+        office_code: Office of declaration, None where unknown; so are the codes below.
+        hs6: Subheading.
+        origin_iso2: Country of origin.
+        importer_items_n: Earlier items of the importer; NaN where the item names none.
+        importer_days: Days since the importer was first seen; NaN where never, or none is named.
+        label_source_code: RANDOM, TARGETED, PCA or ALL.
+        selection_probability: Chance with which the item was chosen for inspection; NaN where not logged.
     """
 
     features: tuple[str, ...]
@@ -60,24 +93,21 @@ class LabelledItems:
     declared_tax_usd: Floats
     risk_profile: Floats
     is_novel_line: Mask
+    office_code: NDArray[np.object_]
+    hs6: NDArray[np.object_]
+    origin_iso2: NDArray[np.object_]
+    importer_items_n: Floats
+    importer_days: Floats
+    label_source_code: NDArray[np.object_]
+    selection_probability: Floats
 
     def __len__(self) -> int:
         return len(self.is_irregular)
 
-    def take(self, mask: Mask) -> LabelledItems:
-        """Return the items where `mask` is true, in the same order."""
-        return LabelledItems(
-            features=self.features,
-            matrix=self.matrix[mask],
-            member_iso2=self.member_iso2[mask],
-            registered_day=self.registered_day[mask],
-            label_at=self.label_at[mask],
-            is_irregular=self.is_irregular[mask],
-            recovered_usd=self.recovered_usd[mask],
-            declared_tax_usd=self.declared_tax_usd[mask],
-            risk_profile=self.risk_profile[mask],
-            is_novel_line=self.is_novel_line[mask],
-        )
+    def take(self, mask: Mask | NDArray[np.int64]) -> LabelledItems:
+        """Return the items where `mask` is true, in the same order, or those at the positions given."""
+        chosen = {one.name: getattr(self, one.name)[mask] for one in fields(self) if one.name != "features"}
+        return LabelledItems(features=self.features, **chosen)
 
 
 def features_path(settings: Settings) -> Path:
@@ -102,9 +132,22 @@ def feature_mart_columns(settings: Settings) -> list[str]:
 
 
 def read_labelled(
-    settings: Settings, config: ModelConfig, member_iso2: str | None, features: tuple[str, ...]
+    settings: Settings,
+    config: ModelConfig,
+    member_iso2: str | None,
+    features: tuple[str, ...],
+    vocabularies: Vocabularies | None = None,
+    members: tuple[str, ...] | None = None,
 ) -> LabelledItems:
     """Read every labelled item of one member, or of all members, with its features.
+
+    Args:
+        settings: Where the marts are.
+        config: Names the target and the risk profile's entities.
+        member_iso2: The member; None for all, or for `members`.
+        features: Columns of the matrix.
+        vocabularies: Codes of the native categories among the features.
+        members: Keeps a pooled model to these members, if any are named.
 
     Raises:
         TidewaiterError: A mart is missing, or no item of the member has a known label.
@@ -116,19 +159,22 @@ def read_labelled(
             using (member_iso2, declaration_id, item_no)
         where label.{target} is not null and label.label_at is not null
             and ($member is null or item.member_iso2 = $member)
+            and ($members is null or list_contains($members, item.member_iso2))
     """
+    context = _context_columns(settings)
     query = f"""
-        select {matrix_columns(features)},
+        select {matrix_columns(features, vocabularies)},
             item.member_iso2, item.registered_date, label.label_at, label.{target} as is_irregular,
             cast(label.recovered_tax_usd as double) as recovered_usd,
             coalesce(cast(item.declared_tax_usd as double), 0) as declared_tax_usd,
             {risk_profile_column(config)} as risk_profile,
-            coalesce(item.{NOVEL_LINE} = 1, false) as is_novel_line
+            coalesce(item.{NOVEL_LINE} = 1, false) as is_novel_line,
+            {context}
         {source}
         order by item.member_iso2, item.declaration_id, item.item_no
     """
     with open_duckdb(settings) as connection:
-        parameters = {"member": member_iso2}
+        parameters = {"member": member_iso2, "members": list(members) if members else None}
         counted = connection.execute(f"select count(*) {source}", parameters).fetchone()
         rows = int(counted[0]) if counted else 0
         if not rows:
@@ -143,11 +189,53 @@ def read_labelled(
         return _fill(connection.execute(query, parameters), rows, features)
 
 
-def matrix_columns(features: tuple[str, ...]) -> str:
-    """Return the select list that yields the features as 32-bit floats, null where unknown."""
-    return ", ".join(
-        f"cast({quote_identifier(name)} as float) as {quote_identifier(name)}" for name in features
-    )
+def matrix_columns(features: tuple[str, ...], vocabularies: Vocabularies | None = None) -> str:
+    """Return the select list that yields the features as 32-bit floats, null where unknown.
+
+    A native category `code__<column>` is the position of its code in the vocabulary, from 0.
+    """
+    known = vocabularies or {}
+    columns = []
+    for name in features:
+        value = quote_identifier(name)
+        if name in known:
+            codes = ", ".join(quote_literal(code) for code in known[name])
+            column = quote_identifier(name.removeprefix(_CODE_PREFIX))
+            value = f"nullif(coalesce(list_position([{codes}], {column}), 0), 0) - 1"
+        columns.append(f"cast({value} as float) as {quote_identifier(name)}")
+    return ", ".join(columns)
+
+
+def code_feature(column: str) -> str:
+    """Return the feature name of a native category."""
+    return f"{_CODE_PREFIX}{column}"
+
+
+def read_vocabularies(
+    settings: Settings, columns: tuple[str, ...], member_iso2: str | None, largest: int
+) -> dict[str, tuple[str, ...]]:
+    """Return, per native category, the commonest codes of labelled items, the commonest first.
+
+    Which codes occur tells nothing of an outcome; a code that first occurs in the test window has
+    never been split on.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    with open_duckdb(settings) as connection:
+        for column in columns:
+            name = quote_identifier(column)
+            rows = connection.execute(
+                f"""
+                select item.{name}
+                from read_parquet({quote_literal(existing_mart(features_path(settings)))}) as item
+                semi join read_parquet({quote_literal(existing_mart(labels_path(settings)))}) as label
+                    using ({", ".join(KEYS)})
+                where item.{name} is not null and ($member is null or item.member_iso2 = $member)
+                group by all order by count(*) desc, item.{name} limit {largest}
+                """,
+                {"member": member_iso2},
+            ).fetchall()
+            found[code_feature(column)] = tuple(str(row[0]) for row in rows)
+    return found
 
 
 def risk_profile_column(config: ModelConfig) -> str:
@@ -187,11 +275,33 @@ def _fill(result: duckdb.DuckDBPyConnection, rows: int, features: tuple[str, ...
         registered_day=columns["registered_date"].astype("datetime64[D]"),
         label_at=columns["label_at"].astype("datetime64[us]"),
         is_irregular=columns["is_irregular"].astype(bool),
+        is_novel_line=columns["is_novel_line"].astype(bool),
         recovered_usd=columns["recovered_usd"].astype(np.float64),
         declared_tax_usd=columns["declared_tax_usd"].astype(np.float64),
         risk_profile=columns["risk_profile"].astype(np.float64),
-        is_novel_line=columns["is_novel_line"].astype(bool),
+        importer_items_n=columns["importer_items_n"].astype(np.float64),
+        importer_days=columns["importer_days"].astype(np.float64),
+        selection_probability=columns["selection_probability"].astype(np.float64),
+        office_code=columns["office_code"].astype(object),
+        hs6=columns["hs6"].astype(object),
+        origin_iso2=columns["origin_iso2"].astype(object),
+        label_source_code=columns["label_source_code"].astype(object),
     )
+
+
+def _context_columns(settings: Settings) -> str:
+    """Return the select list of the context; what this mart does not have is null."""
+    import pyarrow.parquet as pq
+
+    present = set(feature_mart_columns(settings)) | set(pq.read_schema(labels_path(settings)).names)
+    return ", ".join(
+        f"{sql if set(needed) <= present else _null_of(name)} as {name}"
+        for name, (sql, needed) in _CONTEXT.items()
+    )
+
+
+def _null_of(name: str) -> str:
+    return "cast(null as double)" if name in _CONTEXT_NUMBERS else "cast(null as varchar)"
 
 
 def _batches(result: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:

@@ -18,8 +18,6 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from tidewaiter.errors import Problem, TidewaiterError
-
 CATALOGUE_FILE = Path(__file__).resolve().parent / "reasons.yaml"
 
 Values = Mapping[str, float]
@@ -130,23 +128,23 @@ class Catalogue:
         return None
 
     def assign(self, features: tuple[str, ...]) -> dict[str, str]:
-        """Return the group of every feature.
+        """Return the group of every feature; its family, where no group names it.
 
-        Raises:
-            TidewaiterError: Features that no group names.
+        A new family is explained from its first day, in fewer words: `group` makes them.
         """
-        found = {feature: self.group_of(feature) for feature in features}
-        unworded = [feature for feature, group in found.items() if group is None]
-        if unworded:
-            raise TidewaiterError(
-                Problem(
-                    f"no wording for feature '{feature}'",
-                    where=CATALOGUE_FILE.name,
-                    next_step="add it to a group of the catalogue",
-                )
-                for feature in unworded
-            )
-        return {feature: group for feature, group in found.items() if group is not None}
+        found = {}
+        for feature in features:
+            family = feature.partition("__")[0]
+            found[feature] = self.group_of(feature) or f"family {family}"
+        return found
+
+    def group(self, name: str) -> Group:
+        """Return a group by the name that `assign` gave."""
+        if name in self.groups:
+            return self.groups[name]
+        family = name.removeprefix("family ")
+        text = f"features of the family '{family}', for which no words are written yet"
+        return Group(features=(f"{family}__*",), wordings=(Wording(text=text),))
 
 
 @cache

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.batches import INTERMEDIATE_FILES, Batch, write_score_batch
+from ml.bundle import Bundle
 from ml.config import ModelConfig
 from ml.data import feature_mart_columns, features_path
 from ml.tracking import open_client
@@ -41,6 +42,7 @@ _SCORING_MODULES = (
     "data.py",
     "evaluate.py",
     "explain.py",
+    "figures.py",
     "reasons.py",
     "reasons.yaml",
     "score.py",
@@ -112,18 +114,18 @@ def score_member(
     """
     client = open_client(settings)
     version = _champion(client, config, member_iso2)
-    unseen_from = _unseen_from(version, member_iso2)
-    first, last = _window(settings, config, member_iso2, unseen_from, window_from, window_to)
+    unseen = unseen_from(version, member_iso2)
+    first, last = _window(settings, config, member_iso2, unseen, window_from, window_to)
     run_id = _run_id(config, member_iso2, version, feature_version, first, last)
     accepted = next((run for run in accepted_runs(settings, member_iso2) if run.run_id == run_id), None)
     if accepted is not None and accepted.is_whole:
         return accepted
     bundle = load_version(version, settings.threads)
-    _check_features(settings, config, bundle.features, version)
+    check_features(settings, config, bundle, version)
     _sweep_stage(stage_dir)
     stage_dir.mkdir(parents=True, exist_ok=True)
     scored_at = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-    judged_from = max(first, unseen_from or first)
+    judged_from = max(first, unseen or first)
     batch = Batch(
         member_iso2=member_iso2,
         window_from=first,
@@ -227,7 +229,7 @@ def _champion(client: MlflowClient, config: ModelConfig, member_iso2: str) -> Mo
     )
 
 
-def _unseen_from(version: ModelVersion, member_iso2: str) -> date | None:
+def unseen_from(version: ModelVersion, member_iso2: str) -> date | None:
     """Return the first day the model saw nothing of, or None where it saw nothing of the member."""
     import mlflow
 
@@ -296,10 +298,14 @@ def _run_id(
     )[:32]
 
 
-def _check_features(
-    settings: Settings, config: ModelConfig, features: tuple[str, ...], version: ModelVersion
-) -> None:
-    needed = [*features, *(f"profile__{entity}_rate" for entity in config.baselines.risk_profile)]
+def check_features(settings: Settings, config: ModelConfig, bundle: Bundle, version: ModelVersion) -> None:
+    """Make sure that the feature mart has what scoring needs.
+
+    Raises:
+        TidewaiterError: Columns are missing.
+    """
+    quantities = [name for name in bundle.features if name not in bundle.vocabularies]
+    needed = [*quantities, *(f"profile__{entity}_rate" for entity in config.baselines.risk_profile)]
     present = set(feature_mart_columns(settings))
     missing = sorted({name for name in needed if name not in present})
     if missing:

@@ -14,7 +14,8 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.config import ModelConfig, SplitChoice
+from ml.choices import SplitChoice
+from ml.config import ModelConfig
 from ml.data import LabelledItems, Mask
 from tidewaiter.errors import Problem, TidewaiterError
 
@@ -91,6 +92,31 @@ def split_items(items: LabelledItems, config: ModelConfig) -> Split:
         raise TidewaiterError(lacking)
     for problem in lacking:
         _LOG.warning("left out of pooled training: %s", problem)
+    return Split(masks["fit"], masks["calibration"], masks["test"], windows)
+
+
+def split_at(items: LabelledItems, config: ModelConfig, test_from: date, test_to: date) -> Split | None:
+    """Split items as if the calendar stood at `test_from`; None where no member has enough labels then.
+
+    The same rules as `split_items`: what is known later than the windows allow serves for nothing.
+    """
+    masks = {name: np.zeros(len(items), dtype=bool) for name in ("fit", "calibration", "test")}
+    windows: dict[str, Windows] = {}
+    inside = items.registered_day <= np.datetime64(test_to)
+    calibration_from = test_from - timedelta(days=config.split.calibration_days)
+    for member in sorted(set(items.member_iso2)):
+        own = (items.member_iso2 == member) & inside
+        if not own.any():
+            continue
+        first = _as_date(items.registered_day[own].min())
+        found = Windows(first, calibration_from, test_from, test_to)
+        parts = _assign(items.registered_day, items.label_at, own, found)
+        if not _what_lacks(items, parts, config.split):
+            windows[member] = found
+            for name, mask in parts.items():
+                masks[name] |= mask
+    if not windows:
+        return None
     return Split(masks["fit"], masks["calibration"], masks["test"], windows)
 
 

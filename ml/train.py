@@ -6,25 +6,29 @@ key is never repeated; an unfinished one is never used. Fitting itself is in `bo
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from hashlib import sha256
 from importlib.metadata import version as library_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ml import baselines as baseline_models
-from ml.boosting import Fitted, fit_bundle
+from ml.assessment import Scored, assess
+from ml.boosting import fit_bundle
 from ml.config import ModelConfig, choose_features
-from ml.data import Floats, LabelledItems, feature_mart_columns, read_labelled
-from ml.evaluate import Evaluation, evaluate
+from ml.data import LabelledItems, feature_mart_columns, read_labelled, read_vocabularies
+from ml.drift import reference_population
+from ml.evaluate import evaluate
+from ml.fairness import audit
+from ml.judging import score_items
+from ml.recording import Learned, record_run
 from ml.splits import Split, split_items
-from ml.tracking import experiment_id, git_commit, open_client, scratch_folder
+from ml.tracking import experiment_id, git_commit, open_client
 from ml.versions import (
-    MODEL_ID,
     TRAINING_KEY,
     ensure_version,
     finished_run,
@@ -41,16 +45,23 @@ _LOG = logging.getLogger(__name__)
 
 # Wording, plots and the registry change no figure of a model; these modules do.
 TRAINING_MODULES = (
+    "assessment.py",
     "baselines.py",
     "boosting.py",
     "bundle.py",
     "calibration.py",
+    "choices.py",
     "config.py",
     "data.py",
-    "evaluate.py",
+    "fairness.py",
+    "figures.py",
+    "judging.py",
     "pyfunc_model.py",
+    "relevance.py",
+    "resampling.py",
     "splits.py",
     "train.py",
+    "weights.py",
 )
 _EXAMPLE_ROWS = 5
 
@@ -80,19 +91,6 @@ class TrainedModel:
     windows: dict[str, dict[str, str]]
     metrics: dict[str, float]
     was_trained: bool
-
-
-@dataclass(frozen=True)
-class _Learned:
-    fitted: Fitted
-    split: Split
-    test: LabelledItems
-    score: Floats
-    probability: Floats
-    expected_recovery_usd: Floats
-    baselines: list[baseline_models.Baseline]
-    evaluations: dict[str, Evaluation]
-    example: LabelledItems
 
 
 def train_member(
@@ -138,9 +136,11 @@ def train_member(
             "git_commit": git_commit(),
             "recovery_kind": learned.fitted.bundle.recovery.kind,
             "calibration_kind": learned.fitted.bundle.calibrator.kind,
-            "test_rows": _rows_digest(learned.test),
+            "test_rows": _rows_digest(learned.scored.items),
+            "selection": learned.assessment.selection,
+            "owner": config.owner,
         }
-        run = _record(experiment, model_name, config, learned, tags, data_version)
+        run = record_run(experiment, model_name, config, learned, tags, data_version)
     version = ensure_version(client, run, model_name)
     return _trained(member_iso2, run, version, was_trained)
 
@@ -169,137 +169,69 @@ def code_version() -> str:
 
 def _learn(
     settings: Settings, member_iso2: str | None, config: ModelConfig, features: tuple[str, ...]
-) -> _Learned:
-    items = read_labelled(settings, config, member_iso2, features)
+) -> Learned:
+    chosen = config.features
+    vocabularies = read_vocabularies(settings, chosen.categorical, member_iso2, chosen.largest_vocabulary)
+    columns = (*features, *vocabularies)
+    items = read_labelled(
+        settings, config, member_iso2, columns, vocabularies, config.pooled_members if not member_iso2 else ()
+    )
     split = split_items(items, config)
-    seed, shares = config.seed_for(settings), config.evaluation.inspection_shares
-    fitted = fit_bundle(items, split, config, seed, settings.threads)
+    seed = config.seed_for(settings)
+    fitted = fit_bundle(items, split, config, seed, settings.threads, vocabularies)
     train, test = items.take(split.train), items.take(split.test)
-    score = fitted.bundle.score(test.matrix)
-    probability = fitted.bundle.calibrator.apply(score)
-    expected = probability * fitted.bundle.recovery.if_irregular_usd(test.matrix, test.declared_tax_usd)
+    scored = score_items(fitted.bundle, test)
     compared = [
         *baseline_models.simple_baselines(test.declared_tax_usd, test.risk_profile, seed),
-        baseline_models.logistic_baseline(train, test, seed),
+        baseline_models.logistic_baseline(train, test, seed, categories=len(vocabularies)),
     ]
-    truth, recovered = test.is_irregular, test.recovered_usd
-    evaluations = {
-        "": evaluate(score, truth, recovered, shares, probability, test.is_novel_line),
-        "by_expected_recovery": evaluate(expected, truth, recovered, shares),
-        **baseline_models.evaluate_baselines(compared, truth, recovered, test.is_novel_line, shares),
-    }
+    assessment = assess(scored, compared, config, seed)
+    without = _without_origin(items, split, config, seed, settings.threads, scored)
+    fairness = audit(scored, fitted.bundle.lane_thresholds["RED"], config, seed, without)
     _LOG.info("fitted %d rounds on %d items", fitted.rounds, int(split.fit.sum()))
-    return _Learned(
+    return Learned(
         fitted=fitted,
         split=split,
-        test=test,
-        score=score,
-        probability=probability,
-        expected_recovery_usd=expected,
+        scored=scored,
         baselines=compared,
-        evaluations=evaluations,
+        assessment=assessment,
+        fairness=fairness,
         example=train.take(np.arange(len(train)) < _EXAMPLE_ROWS),
+        reference=reference_population(items.take(split.fit), fitted.bundle),
     )
 
 
-def _record(
-    experiment: str,
-    model_name: str,
-    config: ModelConfig,
-    learned: _Learned,
-    tags: dict[str, str],
-    data_version: str,
-) -> Run:
-    """Write one MLflow run; it counts only once its status says finished."""
-    import mlflow
-    from mlflow.entities import Dataset, DatasetInput
-
-    client = mlflow.MlflowClient()
-    created = client.create_run(experiment, tags=tags, run_name=f"{model_name}-{tags[TRAINING_KEY][:8]}")
-    run_id = created.info.run_id
-    windows = {member: window.as_text() for member, window in learned.split.windows.items()}
-    with mlflow.start_run(run_id=run_id), scratch_folder() as folder:
-        mlflow.log_params(_parameters(config, learned))
-        mlflow.log_metrics(_metrics(learned))
-        mlflow.log_dict(config.model_dump(mode="json"), "config.json")
-        mlflow.log_dict(windows, "windows.json")
-        mlflow.log_dict(learned.fitted.gain, "feature_importance.json")
-        source = json.dumps({"mart": "features/declaration_item_features"})
-        dataset = Dataset(f"features-{tags['member'].lower()}", data_version[:36], "local", source)
-        client.log_inputs(run_id, [DatasetInput(dataset)])
-        for path in _draw(folder, model_name, learned, windows):
-            mlflow.log_artifact(str(path), "plots")
-        client.set_tag(run_id, MODEL_ID, _log_model(folder, learned))
-    return client.get_run(run_id)
-
-
-def _log_model(folder: Path, learned: _Learned) -> str:
-    """Log the bundle as a pyfunc from code and return MLflow's id of it."""
-    import mlflow
-    import pandas as pd
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
-
-    bundle = learned.fitted.bundle
-    files = bundle.save(folder)
-    outputs = ("score", "probability", "recovery_if_irregular_usd")
-    signature = ModelSignature(
-        inputs=Schema([ColSpec("double", name, required=False) for name in bundle.features]),
-        outputs=Schema([ColSpec("double", name, required=False) for name in outputs]),
+def _without_origin(
+    items: LabelledItems, split: Split, config: ModelConfig, seed: int, threads: int, scored: Scored
+) -> dict[str, dict[str, float]]:
+    """Fit again without origin and its proxies; return the figures of both, on the same test items."""
+    dropped = config.gates.fairness.origin_and_proxies
+    kept = [
+        place
+        for place, name in enumerate(items.features)
+        if not any(fnmatchcase(name, glob) for glob in dropped)
+    ]
+    if not dropped or not 0 < len(kept) < len(items.features):
+        return {}
+    names = tuple(items.features[place] for place in kept)
+    fewer = replace(items, features=names, matrix=items.matrix[:, kept])
+    monotone = {name: sign for name, sign in config.boosting.monotone.items() if name in names}
+    changed = config.model_copy(
+        update={"boosting": config.boosting.model_copy(update={"monotone": monotone})}
     )
-    logged = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-        artifacts={name: str(path) for name, path in files.items()},
-        signature=signature,
-        input_example=pd.DataFrame(learned.example.matrix.astype(np.float64), columns=list(bundle.features)),
-        # Named here, because inferring them starts a second Python that loads the model.
-        pip_requirements=[f"{name}=={library_version(name)}" for name in ("xgboost", "numpy")],
-    )
-    return str(logged.model_id)
-
-
-def _draw(folder: Path, model_name: str, learned: _Learned, windows: dict[str, dict[str, str]]) -> list[Path]:
-    from ml.plots import draw_all
-
-    first = min(window["test_from"] for window in windows.values())
-    last = max(window["test_to"] for window in windows.values())
-    return draw_all(
-        folder,
-        f"{model_name}, test window {first} to {last}",
-        learned.test,
-        learned.score,
-        learned.probability,
-        learned.expected_recovery_usd,
-        {baseline.name: baseline.score for baseline in learned.baselines},
-        learned.fitted.gain,
-    )
-
-
-def _metrics(learned: _Learned) -> dict[str, float]:
-    found = {
-        f"{name}/{metric}" if name else metric: value
-        for name, evaluation in learned.evaluations.items()
-        for metric, value in evaluation.flat().items()
+    bundle = fit_bundle(fewer, split, changed, seed, threads).bundle
+    shares = config.evaluation.inspection_shares
+    judged = {
+        "model": (scored.score, scored.probability),
+        "without origin": (
+            score := bundle.score(fewer.take(split.test).matrix),
+            bundle.calibrator.apply(score),
+        ),
     }
-    return {name: value for name, value in found.items() if np.isfinite(value)}
-
-
-def _parameters(config: ModelConfig, learned: _Learned) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in config.model_dump(mode="json").items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{inner}": chosen for inner, chosen in value.items()}
-        else:
-            flat[name] = value
-    split = learned.split
+    truth, recovered = scored.items.is_irregular, scored.items.recovered_usd
     return {
-        **flat,
-        "rounds": learned.fitted.rounds,
-        "feature_count": len(learned.fitted.bundle.features),
-        "items.fit": int(split.fit.sum()),
-        "items.calibration": int(split.calibration.sum()),
-        "items.test": int(split.test.sum()),
+        name: evaluate(score, truth, recovered, shares, probability).figures
+        for name, (score, probability) in judged.items()
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -138,6 +139,9 @@ def transform(
 def train(
     members: MembersOption = None,
     pooled: Annotated[bool, typer.Option(help="Also train the model over all members.")] = True,
+    config: Annotated[
+        Path | None, typer.Option(help="Model configuration; ml/configs/irregularity.yaml if left out.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Train on the features that stand; the first model of a name becomes champion."""
@@ -145,9 +149,11 @@ def train(
     from flows.steps import for_each_landed_member, prepared
 
     with prepared("train") as settings:
-        done = for_each_landed_member(settings, members, lambda code: learning.train(settings, code))
+        done = for_each_landed_member(
+            settings, members, lambda code: learning.train(settings, code, config_path=config)
+        )
         if pooled:
-            done.attempt("pooled", lambda: learning.train(settings, None))
+            done.attempt("pooled", lambda: learning.train(settings, None, config_path=config))
     print_rows([learning.describe_model(model) for model in done.results.values()], as_json=as_json)
     _end(done.errors)
 

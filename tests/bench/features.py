@@ -1,4 +1,4 @@
-"""The feature build against DuckDB alone reading the landed Parquet and writing it back, and a day on top of it.
+"""The feature build against DuckDB alone reading and writing the landed Parquet, and a day on top of it.
 
 `make bench`, or `python tests/bench/features.py --items 1000000 3000000 10000000`. Landed Parquet with heavy
 tails is made by `heavy_tailed_items.sql`; every measurement is a process of its own. Prints a table and where
@@ -118,7 +118,8 @@ def write_manifest(settings: Settings) -> None:
         f"copy (select * replace ('XA' as member_iso2, 'EUR' as currency_code, d::date as valid_from_date,"
         f" 0.9 + 0.1 * sin(d::date - date '2022-01-01') as units_per_usd, 'rates' as extract_id,"
         f" 'rates.csv' as source_file, 1 as source_line)"
-        f" from (select {typed}), generate_series(date '2021-12-01', date '2026-01-01', interval 1 day) as s (d))"
+        f" from (select {typed}),"
+        " generate_series(date '2021-12-01', date '2026-01-01', interval 1 day) as days (d))"
         f" to '{rates}' (format parquet)"
     )
     duckdb.execute(

@@ -142,6 +142,11 @@ def small_config() -> ModelConfig:
         update={
             "split": config.split.model_copy(update={"test_days": 60, "calibration_days": 60}),
             "boosting": config.boosting.model_copy(update={"max_rounds": 40, "max_depth": 3}),
+            # Few resampled worlds, and no second fit: what they are for has tests of its own.
+            "evaluation": config.evaluation.model_copy(update={"resampled_worlds": 40}),
+            "gates": config.gates.model_copy(
+                update={"fairness": config.gates.fairness.model_copy(update={"origin_and_proxies": ()})}
+            ),
             "recovery": config.recovery.model_copy(update={"max_rounds": 20}),
         }
     )

@@ -13,7 +13,8 @@ from ml.baselines import logistic_baseline, simple_baselines
 from ml.boosting import Fitted, fit_bundle
 from ml.bundle import load_bundle
 from ml.calibration import Calibrator, fit_calibrator, log_odds
-from ml.config import CalibrationChoice, ModelConfig, choose_features
+from ml.choices import CalibrationChoice
+from ml.config import ModelConfig, choose_features
 from ml.data import LabelledItems, feature_mart_columns, read_labelled
 from ml.explain import contributions
 from ml.splits import Split, split_items

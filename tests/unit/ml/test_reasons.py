@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from ml.bundle import load_bundle
 from ml.explain import contributions, reasons
 from ml.reasons import load_catalogue, with_derived
-from tidewaiter.errors import TidewaiterError
 from tidewaiter.settings import PROJECT_ROOT
 
 DBT_COLUMNS = PROJECT_ROOT / "dbt_project" / "models" / "marts" / "features" / "_features__models.yml"
@@ -33,9 +32,13 @@ def test_every_feature_of_the_mart_has_a_wording() -> None:
     assert set(load_catalogue().assign(features)) == set(features)
 
 
-def test_a_feature_without_wording_is_named() -> None:
-    with pytest.raises(TidewaiterError, match="no wording for feature 'weather__rain'"):
-        load_catalogue().assign(("tax__rate_pct", "weather__rain"))
+def test_a_feature_without_wording_is_explained_by_its_family() -> None:
+    catalogue = load_catalogue()
+    assert catalogue.assign(("tax__rate_pct", "weather__rain")) == {
+        "tax__rate_pct": "tax",
+        "weather__rain": "family weather",
+    }
+    assert "'weather'" in catalogue.group("family weather").render({})
 
 
 @pytest.mark.parametrize("group", load_catalogue().groups)

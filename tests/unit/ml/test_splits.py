@@ -13,21 +13,20 @@ from ml.splits import split_items
 from tidewaiter.errors import TidewaiterError
 from tidewaiter.settings import Settings
 
+from .items import labelled_items
+
 
 def _items(days: list[int], delays_h: list[int], irregular: list[bool], member: str = "XA") -> LabelledItems:
     day = np.datetime64("2025-01-01") + np.asarray(days)
     n = len(days)
-    return LabelledItems(
+    return labelled_items(
+        n,
         features=("tax__rate_pct",),
         matrix=np.zeros((n, 1), dtype=np.float32),
         member_iso2=np.asarray([member] * n, dtype=object),
         registered_day=day,
         label_at=day.astype("datetime64[us]") + np.asarray(delays_h).astype("timedelta64[h]"),
         is_irregular=np.asarray(irregular),
-        recovered_usd=np.zeros(n),
-        declared_tax_usd=np.zeros(n),
-        risk_profile=np.zeros(n),
-        is_novel_line=np.zeros(n, dtype=bool),
     )
 
 

@@ -1,0 +1,124 @@
+"""How far the present has moved from what a model was fitted on: features, scores, labels, performance.
+
+Population stability index over the deciles of the fit window: sum((a - e) ln(a / e)), 0 where nothing
+moved; 0.1 and 0.25 are the usual marks (Siddiqi 2006). The reference is a few numbers per feature, stored
+with the model, so that no training row is needed to watch it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from ml.bundle import Bundle
+from ml.data import Floats, LabelledItems, Matrix
+
+REFERENCE_FILE = "reference.json"
+SCORE = "score"
+_DECILES = np.arange(1, 10) / 10
+# A bin that is empty on one side would make the index infinite; half an item in a thousand does not.
+_EMPTY_SHARE = 0.0005
+_DISTINCT_AT_MOST = 10
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Where values of the fit window lay.
+
+    Attributes:
+        edges: Inner edges of the bins, rising.
+        shares: Share of each bin, then of missing values.
+    """
+
+    edges: tuple[float, ...]
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The population that a model was fitted on.
+
+    Attributes:
+        n: Items.
+        irregular_rate: Share of irregular items.
+        distributions: Of every feature and of `score`.
+    """
+
+    n: int
+    irregular_rate: float
+    distributions: dict[str, Distribution]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        return {
+            "n": self.n,
+            "irregular_rate": self.irregular_rate,
+            "distributions": {
+                name: {"edges": list(one.edges), "shares": list(one.shares)}
+                for name, one in self.distributions.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Reference:
+        """Rebuild a reference from its JSON form."""
+        return cls(
+            stored["n"],
+            stored["irregular_rate"],
+            {
+                name: Distribution(tuple(one["edges"]), tuple(one["shares"]))
+                for name, one in stored["distributions"].items()
+            },
+        )
+
+
+def reference_population(fit: LabelledItems, bundle: Bundle) -> Reference:
+    """Return the reference of a model: its fit items, and its own scores of them."""
+    columns = {name: fit.matrix[:, place] for place, name in enumerate(fit.features)}
+    found = {name: distribution(values.astype(np.float64)) for name, values in columns.items()}
+    found[SCORE] = distribution(bundle.score(fit.matrix))
+    return Reference(len(fit), float(fit.is_irregular.mean()), found)
+
+
+def distribution(values: Floats) -> Distribution:
+    """Cut values at their deciles, or between them where there are few different ones."""
+    known = values[np.isfinite(values)]
+    distinct = np.unique(known)
+    if len(distinct) <= _DISTINCT_AT_MOST:
+        edges = (distinct[1:] + distinct[:-1]) / 2
+    else:
+        edges = np.unique(np.quantile(known, _DECILES))
+    return Distribution(tuple(float(edge) for edge in edges), tuple(_shares(values, edges)))
+
+
+def psi(reference: Distribution, values: Floats) -> float:
+    """Return the population stability index of values against a reference."""
+    expected = np.maximum(np.asarray(reference.shares), _EMPTY_SHARE)
+    actual = np.maximum(_shares(values, np.asarray(reference.edges)), _EMPTY_SHARE)
+    expected, actual = expected / expected.sum(), actual / actual.sum()
+    return float(((actual - expected) * np.log(actual / expected)).sum())
+
+
+def psi_of_matrix(reference: Reference, features: tuple[str, ...], matrix: Matrix) -> dict[str, float]:
+    """Return the index of every feature that the reference knows, the largest first."""
+    found = {
+        name: psi(reference.distributions[name], matrix[:, place].astype(np.float64))
+        for place, name in enumerate(features)
+        if name in reference.distributions
+    }
+    return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def recent_window(last: date, days: int) -> tuple[date, date]:
+    """Return the last so many days up to and including `last`."""
+    return last - timedelta(days=days - 1), last
+
+
+def _shares(values: Floats, edges: Floats) -> Floats:
+    known = values[np.isfinite(values)]
+    counts = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
+    all_counts = np.append(counts, len(values) - len(known)).astype(np.float64)
+    return np.asarray(all_counts / max(len(values), 1))
