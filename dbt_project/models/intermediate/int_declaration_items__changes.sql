@@ -1,3 +1,4 @@
+-- noqa: disable=LT02
 -- What a build in parts has to look at again: the items of extracts that the standing features do not know.
 -- A build of everything compares with nothing and leaves this empty.
 {{ config(post_hook="{{ begin_build() }}") }}

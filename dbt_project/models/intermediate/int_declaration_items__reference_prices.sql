@@ -57,7 +57,11 @@ select
         when member_n >= {{ var('reference_min_items') }} then 5
     end as reference_level,
     case reference_level
-        when 1 then hs6_origin_n when 2 then hs6_n when 3 then heading_n when 4 then chapter_n when 5 then member_n
+        when 1 then hs6_origin_n
+        when 2 then hs6_n
+        when 3 then heading_n
+        when 4 then chapter_n
+        when 5 then member_n
     end as reference_n,
     case when reference_level is not null then hs6_origin_reference end as reference_ln_unit_value,
     case when reference_level is not null then hs6_origin_spread end as reference_spread

@@ -1,5 +1,5 @@
--- Parts of one consignment: what the same party (importer, else seller) declared under the same heading in the
--- hours before, to the instant. Cents, so that the order of adding up makes no difference.
+-- Parts of one consignment: what the same party (importer, else seller) declared under the same heading in
+-- the hours before, to the instant. Cents, so that the order of adding up makes no difference.
 {{ config(materialized='view') }}
 {% set days_before = var('splitting_hours') // 24 + 1 %}
 
@@ -8,7 +8,7 @@ with by_party as (
         items.item_index,
         items.member_iso2,
         items.registered_date,
-        items.registered_at,
+        epoch_us(items.registered_at) as registered_us,
         items.heading_code,
         coalesce(items.importer_id, items.seller_id) as party_id,
         cast(round(valued.declared_value_usd * 100) as hugeint) as value_us_cents
@@ -30,19 +30,18 @@ with_earlier as (
     window
         earlier as (
             partition by member_iso2, party_id, heading_code
-            order by registered_at
-            range between interval {{ var('splitting_hours') }} hours preceding
-            and interval 1 microsecond preceding
+            order by registered_us
+            range between {{ var('splitting_hours') * 3600000000 }} preceding and 1 preceding
         )
 )
 
 select
-    item_index,
-    member_iso2,
-    registered_date,
-    value_us_cents / 100 as value_usd,
-    earlier_items_n,
-    earlier_value_usd,
-    largest_earlier_value_usd
+    with_earlier.item_index,
+    with_earlier.member_iso2,
+    with_earlier.registered_date,
+    with_earlier.value_us_cents / 100 as value_usd,
+    with_earlier.earlier_items_n,
+    with_earlier.earlier_value_usd,
+    with_earlier.largest_earlier_value_usd
 from with_earlier
 where {{ in_period('with_earlier') }}

@@ -1,3 +1,4 @@
+-- noqa: disable=LT02
 -- What this build makes anew: everything of a member from the first day on which a new, corrected or newly
 -- labelled item, a new exchange rate or a new tariff rate can be felt.
 -- depends_on: {{ ref('int_declaration_items__changes') }}, {{ ref('int_inputs') }}

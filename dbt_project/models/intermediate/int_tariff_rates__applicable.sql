@@ -13,7 +13,9 @@ with declared as (
     inner join {{ ref('int_rebuild_windows') }} as windows on items.member_iso2 = windows.member_iso2
     where
         items.registered_date >= windows.from_date
-        and items.member_iso2 in (select rates.member_iso2 from {{ ref('int_tariff_rates__current') }} as rates)
+        and items.member_iso2 in (
+            select rates.member_iso2 from {{ ref('int_tariff_rates__current') }} as rates
+        )
 ),
 
 candidates as (
@@ -24,7 +26,8 @@ candidates as (
         coalesce(rates.valid_to_date, date '9999-12-30') as valid_to_date,
         rates.preference_code = 'MFN' as is_general,
         length(rates.hs_code) as code_length,
-        case rates.origin_group_code when declared.origin_iso2 then 2 when 'ALL' then 0 else 1 end as origin_rank
+        case rates.origin_group_code when declared.origin_iso2 then 2 when 'ALL' then 0 else 1 end
+            as origin_rank
     from declared
     cross join lateral (select unnest([hs_national_code, hs6, left(hs6, 4)]) as hs_code) as codes
     inner join {{ ref('int_tariff_rates__current') }} as rates

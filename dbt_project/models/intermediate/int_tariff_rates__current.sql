@@ -15,6 +15,7 @@ inner join {{ ref('stg_landing__extracts') }} as extracts
         and extracts.is_accepted
 qualify row_number() over (
     partition by
-        rates.member_iso2, rates.hs_code, rates.origin_group_code, rates.preference_code, rates.valid_from_date
+        rates.member_iso2, rates.hs_code, rates.origin_group_code, rates.preference_code,
+        rates.valid_from_date
     order by extracts.extract_sequence desc, rates.source_line desc
 ) = 1

@@ -1,7 +1,12 @@
+-- noqa: disable=LT02,RF02
 -- depends_on: {{ ref('int_declaration_items__changes') }}, {{ ref('int_rebuild_windows') }}
 {{ config(materialized='parquet_by_month', rebuilds='days') }}
 {% set smoothing = var('profile_smoothing') %}
 {% set thresholds = var('de_minimis_value_usd') %}
+{% set parts = {
+    'valued': 'valued', 'profiles': 'profiles', 'prices': 'reference_prices', 'goods': 'goods_references',
+    'rates': 'statutory_rates', 'splitting': 'splitting'
+} %}
 
 with joined as (
     select
@@ -22,8 +27,7 @@ with joined as (
             when true then {{ thresholds['default'] }}
         end as de_minimis_value_usd
     from {{ ref('int_declaration_items__current') }} as items
-    {%- for name in ['valued', 'profiles', 'reference_prices', 'goods_references', 'statutory_rates', 'splitting'] %}
-    {%- set alias = {'reference_prices': 'prices', 'goods_references': 'goods', 'statutory_rates': 'rates'}.get(name, name) %}
+    {%- for alias, name in parts.items() %}
     left join {{ ref('int_declaration_items__' ~ name) }} as {{ alias }}
         on items.item_index = {{ alias }}.item_index and {{ in_period(alias) }}
     {%- endfor %}
@@ -55,11 +59,14 @@ select
 
     -- price. 1.4826 makes the median absolute deviation of a normal distribution its standard deviation.
     ln_unit_value_usd_per_kg - reference_ln_unit_value as price__ln_ratio_to_reference,
-    cast(case when ln_unit_value_usd_per_kg is not null then reference_n end as integer) as price__reference_n,
-    {{ robust_z('ln_unit_value_usd_per_kg', 'reference_ln_unit_value', 'reference_spread') }} as price__robust_z,
+    cast(case when ln_unit_value_usd_per_kg is not null then reference_n end as integer)
+        as price__reference_n,
+    {{ robust_z('ln_unit_value_usd_per_kg', 'reference_ln_unit_value', 'reference_spread') }}
+        as price__robust_z,
     cast(case when ln_unit_value_usd_per_kg is not null then reference_level end as integer)
         as price__reference_level,
-    ln_unit_value_usd_per_supplementary_unit - unit_price_median as price__supplementary_ln_ratio_to_reference,
+    ln_unit_value_usd_per_supplementary_unit - unit_price_median
+        as price__supplementary_ln_ratio_to_reference,
     {{ robust_z('ln_unit_value_usd_per_supplementary_unit', 'unit_price_median', 'unit_price_spread') }}
         as price__supplementary_robust_z,
 
@@ -77,7 +84,8 @@ select
     cast(tax_rate_pct as double) as tax__rate_pct,
     declared_tax / nullif(cast(declared_value as double), 0) as tax__ratio_to_value,
     cast(is_duty_suspended as integer) as tax__is_duty_suspended,
-    case when is_duty_suspended is not true then cast(statutory_rate_pct as double) end as tax__statutory_rate_pct,
+    case when is_duty_suspended is not true then cast(statutory_rate_pct as double) end
+        as tax__statutory_rate_pct,
     case when is_duty_suspended is not true then cast(statutory_rate_pct - tax_rate_pct as double) end
         as tax__statutory_gap_pct,
     case when is_duty_suspended is not true then cast(general_rate_pct - tax_rate_pct as double) end
@@ -92,7 +100,8 @@ select
     heading_rate_last_percentile - cast(tax_rate_pct as double) as switch__gap_to_highest_rate_in_heading_pct,
     importer_heading_mean_tax_rate_pct - cast(tax_rate_pct as double) as switch__gap_to_own_mean_rate_pct,
     importer_hs6_items_n / nullif(importer_heading_items_n, 0) as switch__hs6_share_of_own_heading,
-    cast(importer_heading_items_n > 0 and importer_hs6_items_n = 0 as integer) as switch__is_hs6_new_in_own_heading,
+    cast(importer_heading_items_n > 0 and importer_hs6_items_n = 0 as integer)
+        as switch__is_hs6_new_in_own_heading,
     cast(
         importer_heading_items_n > 0 and importer_hs6_items_n = 0
         and cast(tax_rate_pct as double) < importer_heading_mean_tax_rate_pct as integer
@@ -122,13 +131,16 @@ select
     -- origin and preference
     importer_origin_items_n / nullif(importer_items_n, 0) as origin__share_of_importer,
     heading_origin_items_n / nullif(heading_items_n, 0) as origin__share_of_heading,
-    cast(importer_heading_items_n > 0 and importer_origin_items_n = 0 as integer) as origin__is_new_for_importer,
-    heading_origin_preference_items_n / nullif(heading_origin_items_n, 0) as origin__preference_share_of_heading_origin,
+    cast(importer_heading_items_n > 0 and importer_origin_items_n = 0 as integer)
+        as origin__is_new_for_importer,
+    heading_origin_preference_items_n / nullif(heading_origin_items_n, 0)
+        as origin__preference_share_of_heading_origin,
 
     -- route
     cast(dispatch_iso2 != origin_iso2 as integer) as route__is_dispatch_other_than_origin,
     origin_dispatch_items_n / nullif(origin_items_n, 0) as route__dispatch_share_of_origin,
-    heading_origin_dispatch_items_n / nullif(heading_origin_items_n, 0) as route__dispatch_share_of_heading_origin,
+    heading_origin_dispatch_items_n / nullif(heading_origin_items_n, 0)
+        as route__dispatch_share_of_heading_origin,
 
     -- splitting
     cast(earlier_items_n as integer) as splitting__earlier_items_n,
