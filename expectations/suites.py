@@ -16,6 +16,7 @@ from expectations.limits import TableLimits
 from tidewaiter.canonical import LINEAGE_COLUMNS, Dataset, load_dataset
 
 _FLOATING = frozenset({"DOUBLE", "FLOAT"})
+_HEADER_IS_APART = "is_header_apart"
 _GLOB_CHARACTERS = frozenset("*?[")
 
 
@@ -104,7 +105,18 @@ def _row_count(limits: TableLimits, expected_rows: int | None) -> Iterator[Check
 def _from_canonical(dataset: Dataset) -> Iterator[Check]:
     for field in dataset.fields:
         column = (field.name,)
-        if not field.nullable:
+        if field.may_come_with_header:
+            yield Check(
+                kind="rule",
+                columns=(f"{field.name}_where_header_is_not_apart",),
+                arguments={
+                    "name": f"{field.name}_where_header_is_not_apart",
+                    "when": f"not {_HEADER_IS_APART}",
+                    "check": f"{field.name} is not null",
+                },
+                reason=f"Required where the header does not come apart: {field.description}",
+            )
+        elif not field.nullable:
             yield Check(kind="not_null", columns=column, reason=f"Required: {field.description}")
         if field.minimum is not None or field.maximum is not None:
             bounds = {"minimum": field.minimum, "maximum": field.maximum}
@@ -148,7 +160,10 @@ def _from_limits(limits: TableLimits, sound: Mapping[str, str]) -> Iterator[Chec
     listed = (
         *_spread("not_null", limits.not_null, sound, lambda _: {}),
         *_spread("one_value", limits.one_value, sound, lambda _: {}),
-        *_spread("null_share", limits.max_null_share, sound, lambda limit: {"share": limit.share}),
+        *map(
+            _unless_header_is_apart(sound),
+            _spread("null_share", limits.max_null_share, sound, lambda limit: {"share": limit.share}),
+        ),
         *_spread("zero_share", limits.max_zero_share, sound, lambda limit: {"share": limit.share}),
         *_spread(
             "range", limits.ranges, sound, lambda limit: limit.model_dump(include={"minimum", "maximum"})
@@ -164,6 +179,20 @@ def _from_limits(limits: TableLimits, sound: Mapping[str, str]) -> Iterator[Chec
         ),
     )
     yield from listed
+
+
+def _unless_header_is_apart(sound: Mapping[str, str]) -> Callable[[Check], Check]:
+    """Return what keeps an item's check from columns that it has from a header still to come."""
+    if _HEADER_IS_APART not in sound:
+        return lambda check: check
+    with_header = load_dataset("declarations").by_name
+
+    def narrowed(check: Check) -> Check:
+        if check.columns[0] not in with_header:
+            return check
+        return check.model_copy(update={"arguments": check.arguments | {"unless": _HEADER_IS_APART}})
+
+    return narrowed
 
 
 def _spread(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import great_expectations.expectations as gxe
+from great_expectations.expectations.row_conditions import Column
 
 from expectations.checks import Check, Kind
 from expectations.verdicts import Failure
@@ -193,7 +194,14 @@ def _unique(check: Check, columns: Mapping[str, str]) -> Any:
 
 
 def _null_share(check: Check, columns: Mapping[str, str]) -> Any:
-    return gxe.ExpectColumnValuesToNotBeNull(column=_column(check), mostly=1 - check.arguments["share"])
+    mostly = 1 - check.arguments["share"]
+    if "unless" not in check.arguments:
+        return gxe.ExpectColumnValuesToNotBeNull(column=_column(check), mostly=mostly)
+    return gxe.ExpectColumnValuesToNotBeNull(
+        column=_column(check),
+        mostly=mostly,
+        row_condition=Column(check.arguments["unless"]) == False,  # noqa: E712 - builds a condition
+    )
 
 
 def _zero_share(check: Check, columns: Mapping[str, str]) -> Any:

@@ -43,7 +43,9 @@ def judge_landing(settings: Settings, member: str) -> list[GateResult]:
             member,
             {receipt.dataset: _rows(settings, receipt)},
             settings,
-            expected_rows=receipt.rows_landed if receipt.dataset == "declaration_items" else None,
+            expected_rows=receipt.rows_landed - receipt.rows_repeated
+            if receipt.dataset == "declaration_items"
+            else None,
             scope=_scope(receipt),
         )
         if result.passed or _is_offered(settings, receipt):

@@ -35,6 +35,7 @@ RECORD_FILE = "publication.json"
 TABLES: tuple[tuple[str, str], ...] = (
     ("scores", "declaration_items"),
     ("trade", "declaration_items"),
+    ("trade", "declarations"),
     ("trade", "member_extracts"),
     ("features", "declaration_item_features"),
     ("features", "declaration_item_labels"),

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from tidewaiter.canonical import DATASETS, LINEAGE_COLUMNS, load_dataset
+from tidewaiter.canonical.units import load_measures
 from tidewaiter.settings import PROJECT_ROOT, Settings
 
 REFERENCE = PROJECT_ROOT / "docs" / "reference"
@@ -139,7 +140,7 @@ def canonical_page() -> str:
 
 def contract_page() -> str:
     """Return what a contract may say, from the models that check it."""
-    from tidewaiter.contracts import FORMATS, Archive, Contract, Extract, FieldMapping
+    from tidewaiter.contracts import FORMATS, Archive, Contract, Extract, FieldMapping, SequenceBy
     from tidewaiter.contracts.formats import FixedWidthColumn
     from tidewaiter.contracts.location import FolderLocation
     from tidewaiter.contracts.remote import (
@@ -174,11 +175,43 @@ def contract_page() -> str:
         *((f"`format` of kind `{model.model_fields['kind'].default}`", model) for model in FORMATS),
         ("`columns[]` of a fixed-width format", FixedWidthColumn),
         ("`archive`: compressed files and archives", Archive),
+        ("`sequence_by`: which sending is the last", SequenceBy),
         ("`fields`: how one canonical field is filled", FieldMapping),
     ):
         lines += ["", f"## {title}", "", _first_paragraph(model.__doc__), ""]
         lines += _schema_table(model)
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_units(), *_code_lists()]) + "\n"
+
+
+def _units() -> list[str]:
+    """Return the units that `unit` takes, from `tidewaiter/canonical/units.yaml`."""
+    rows = [
+        (
+            measure,
+            ", ".join(f"`{unit}`" for unit in known.of),
+            f"`{name}`",
+            unit.code or "",
+            str(unit.factor),
+            unit.description,
+        )
+        for measure, known in load_measures().items()
+        for name, unit in known.units.items()
+    ]
+    return [
+        *("", "## `unit`: what a source may count in", ""),
+        "A field takes the units of its own kind, by name or by UN/ECE Recommendation 20 code. The number of",
+        "the source, read to ten decimals, times the factor is exact and rounded once to four decimals.",
+        "",
+        *_table(("kind", "of fields in", "name", "code", "factor", "meaning"), rows),
+    ]
+
+
+def _code_lists() -> list[str]:
+    """Return the built-in lists that `codes_list` takes."""
+    from tidewaiter.contracts.code_maps import CODE_LISTS
+
+    rows = [(f"`{name}`", meaning, str(len(make()))) for name, (meaning, make) in CODE_LISTS.items()]
+    return ["", "## `codes_list`: built-in lists", "", *_table(("name", "what it holds", "codes"), rows)]
 
 
 def settings_page() -> str:

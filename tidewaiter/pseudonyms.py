@@ -59,13 +59,15 @@ class Pseudonymiser:
             purpose: Kind of party, from `purpose_of`.
             identifiers: Best given once each: the cost is per element.
         """
-        key = _derive(self.__master, f"member={member_iso2}", f"purpose={purpose}")
+        derived = _derive(self.__master, f"member={member_iso2}", f"purpose={purpose}")
+        # Copying a keyed digest is cheaper than keying a new one for every identifier.
+        keyed = hmac.new(derived, digestmod=hashlib.sha256)
         if not self.__erasures.names(member_iso2, purpose):
-            return [_pseudonym(key, identifier) for identifier in identifiers]
+            return [_pseudonym(keyed, identifier) for identifier in identifiers]
         return [
             ERASED
             if identifier is not None and self.__erasures.holds(member_iso2, purpose, identifier)
-            else _pseudonym(key, identifier)
+            else _pseudonym(keyed, identifier)
             for identifier in identifiers
         ]
 
@@ -131,7 +133,9 @@ def _derive(key: bytes, *context: str) -> bytes:
     return hmac.digest(key, message, hashlib.sha256)
 
 
-def _pseudonym(key: bytes, identifier: str | None) -> str | None:
+def _pseudonym(keyed: hmac.HMAC, identifier: str | None) -> str | None:
     if identifier is None or not (normalised := normalise_identifier(identifier)):
         return None
-    return hmac.digest(key, normalised.encode(), hashlib.sha256).hex()[:PSEUDONYM_HEX_DIGITS]
+    digest = keyed.copy()
+    digest.update(normalised.encode())
+    return digest.hexdigest()[:PSEUDONYM_HEX_DIGITS]

@@ -40,17 +40,26 @@
     {%- endif %}
 {%- endmacro %}
 
+{#- Before an incremental model of items appends: delete those that `int_declaration_items__current` replaced. -#}
+{% macro delete_replaced_items() -%}
+    {%- if is_incremental() %}
+    delete from {{ this }} as standing
+    where standing.item_index not in (select items.item_index from {{ ref('int_declaration_items__current') }} as items)
+    {%- endif %}
+{%- endmacro %}
+
 {#- Digest of what an item declares: everything but what became of it, and where the row came from. -#}
 {% macro declared_fingerprint() -%}
-    hash(*columns(* exclude ({{ (outcome_columns() + ['item_index', 'label_visible_after_date']) | join(', ') }})))
+    {%- set others = [
+        'item_index', 'label_visible_after_date', 'item_version', 'sequence_no', 'extract_id', 'source_file',
+        'source_line'
+    ] -%}
+    hash(*columns(* exclude ({{ (outcome_columns() + others) | join(', ') }})))
 {%- endmacro %}
 
 {#- Columns of an item that its latest row gives: what became of it, and where that was read. -#}
 {% macro outcome_columns() -%}
-    {%- do return([
-        'lane_at', 'assigned_at', 'released_at', 'cancelled_at', 'lane_initial_code', 'lane_final_code',
-        'lane_source_code', 'queue_code', 'inspector_initial_id', 'inspector_final_id', 'inspection_result_code', 'assessed_value',
-        'recovered_tax', 'is_irregular', 'is_serious', 'label_at', 'label_source_code', 'assessed_hs6',
-        'assessed_origin_iso2', 'assessed_net_kg', 'item_version', 'extract_id', 'source_file', 'source_line'
+    {%- do return(header_outcome_columns() + [
+        'assessed_value', 'recovered_tax', 'assessed_hs6', 'assessed_origin_iso2', 'assessed_net_kg'
     ]) -%}
 {%- endmacro %}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.commands.console import JsonFlag, MemberArgument, print_json, print_rows
 from tidewaiter.errors import ExitCode
+
+if TYPE_CHECKING:
+    from tidewaiter.canonical import Field
+    from tidewaiter.contracts import Extract
 
 DatasetOption = Annotated[
     str | None,
@@ -59,10 +63,11 @@ def show_command(member: MemberArgument, as_json: JsonFlag = False) -> None:
     settings = load_settings()
     contract = load_contract(settings.members_dir, member)
     fields: list[dict[str, Any]] = []
+    headers = [extract for extract in contract.extracts if extract.dataset == "declarations"]
+    in_header = {name for extract in headers for name in extract.fields}
     for extract in contract.extracts:
         for field in load_dataset(extract.dataset).fields:
-            mapping = extract.fields.get(field.name)
-            source = "set by landing" if field.set_by_landing else _source_of(mapping, field.default)
+            source = "set by landing" if field.set_by_landing else _source_of(extract, field, in_header)
             fields.append(
                 {
                     "dataset": extract.dataset,
@@ -226,9 +231,20 @@ def _verdict(trial: Any) -> str:
     return f"{trial.share_landed:.1%} would land."
 
 
-def _source_of(mapping: Any, default: object) -> str:
+def _source_of(extract: Extract, field: Field, in_header: set[str]) -> str:
+    """Return in words where a field of an extract comes from."""
+    mapping = extract.fields.get(field.name)
     if mapping is None:
-        return "not mapped" if default is None else f"default {default}"
+        if field.default is not None:
+            return f"default {field.default}"
+        return "with the header" if extract.header == "apart" and field.name in in_header else "not mapped"
     if mapping.column is not None:
-        return f"column {mapping.column}" + (" (optional)" if mapping.optional else "")
-    return f"constant {mapping.constant}" if mapping.constant is not None else f"SQL {mapping.expression}"
+        source = f"column {' or '.join(mapping.candidates)}"
+    elif mapping.file_name is not None:
+        source = f"file name {mapping.file_name}"
+    else:
+        source = f"SQL {mapping.expression}" if mapping.expression else f"constant {mapping.constant}"
+    notes = [f"in {mapping.unit}"] if mapping.unit else []
+    notes += [f"{len(mapping.codes)} codes"] if mapping.codes else []
+    notes += ["optional"] if mapping.optional else []
+    return source + (f" ({', '.join(notes)})" if notes else "")

@@ -19,6 +19,7 @@ Type = Literal["text", "integer", "decimal", "boolean", "date", "timestamp"]
 Sensitivity = Literal["key", "public", "commercial", "party", "officer", "outcome"]
 DatasetName = Literal[
     "declaration_items",
+    "declarations",
     "exchange_rates",
     "declaration_events",
     "inspector_roster",
@@ -54,6 +55,7 @@ class Field(BaseModel):
 
     Attributes:
         set_by_landing: Filled by landing itself; a contract cannot map it.
+        may_come_with_header: Required, unless the contract says that the header comes apart.
         default: Value where a contract does not map the field.
         minimum, maximum: Inclusive bounds in the field's unit.
         pattern: Regular expression that the whole value must match.
@@ -75,6 +77,7 @@ class Field(BaseModel):
     code_list: tuple[str, ...] | None = None
     default: str | int | float | None = None
     set_by_landing: bool = False
+    may_come_with_header: bool = False
 
     @property
     def duckdb_type(self) -> str:

@@ -1,5 +1,6 @@
 """Contracts: reading and checking `members/<code>/contract.yaml`."""
 
+from tidewaiter.contracts.fields import FieldMapping, SequenceBy
 from tidewaiter.contracts.formats import (
     FORMATS,
     AnyFormat,
@@ -13,7 +14,7 @@ from tidewaiter.contracts.formats import (
 )
 from tidewaiter.contracts.load import list_members, load_contract
 from tidewaiter.contracts.location import FolderLocation, Location, RemoteLocation, source_name
-from tidewaiter.contracts.model import Contract, Extract, FieldMapping
+from tidewaiter.contracts.model import Contract, Extract
 from tidewaiter.contracts.remote import DatabaseLocation, HttpLocation, S3Location, SftpLocation
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "ParquetFormat",
     "RemoteLocation",
     "S3Location",
+    "SequenceBy",
     "SftpLocation",
     "XmlFormat",
     "list_members",

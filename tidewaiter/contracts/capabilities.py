@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from tidewaiter.contracts.model import Contract
 
 _DEFAULT_DATASET = "declaration_items"
+_HEADERS = "declarations"
 
 
 class Capability(BaseModel):
@@ -22,6 +23,7 @@ class Capability(BaseModel):
         kind: Where it is used.
         needs: Groups of fields; of each group one is enough.
         source: Where the need comes from.
+        unless_constant: Field to constants with which nothing is needed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +32,7 @@ class Capability(BaseModel):
     kind: Literal["features", "labels", "values", "integrity"]
     source: str
     needs: tuple[tuple[str, ...], ...]
+    unless_constant: dict[str, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True)
@@ -54,20 +57,32 @@ def load_capabilities() -> tuple[Capability, ...]:
 
 def unsupported(contract: Contract) -> list[Lack]:
     """Return what a contract does not support, with the fields that it would have to map."""
+    is_apart = any(extract.header == "apart" for extract in contract.extracts)
     mapped = {
         name
         for extract in contract.extracts
         for field in extract.fields
-        for name in _names(extract.dataset, field)
+        for name in _names(extract.dataset, field, with_header=is_apart)
     }
     lacks = []
     for capability in load_capabilities():
         missing = tuple(group for group in capability.needs if mapped.isdisjoint(group))
-        if missing:
+        if missing and not _is_spared(capability, contract):
             lacks.append(Lack(capability, missing))
     return lacks
 
 
-def _names(dataset: str, field: str) -> tuple[str, ...]:
+def _is_spared(capability: Capability, contract: Contract) -> bool:
+    return any(
+        extract.fields[field].constant in constants
+        for field, constants in capability.unless_constant.items()
+        for extract in contract.extracts
+        if field in extract.fields
+    )
+
+
+def _names(dataset: str, field: str, *, with_header: bool) -> tuple[str, ...]:
+    """Return what a mapped field is called where it is needed; a header that comes apart fills its items."""
     qualified = f"{dataset}.{field}"
-    return (field, qualified) if dataset == _DEFAULT_DATASET else (qualified,)
+    is_items = dataset == _DEFAULT_DATASET or (with_header and dataset == _HEADERS)
+    return (field, qualified) if is_items else (qualified,)

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from tidewaiter import fingerprint
+from tidewaiter.contracts.fields import FOLDER
 from tidewaiter.contracts.model import Contract
 from tidewaiter.contracts.strict import Strict
 from tidewaiter.errors import Problem, UsageProblem, closest
@@ -61,7 +62,7 @@ def load_contract(members_dir: Path, code: str) -> Contract:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageProblem(Problem(f"not YAML: {error}", where=str(path))) from None
     try:
-        contract = Contract.model_validate(found)
+        contract = Contract.model_validate(found, context={FOLDER: path.parent})
     except ValidationError as error:
         raise UsageProblem(
             Problem(

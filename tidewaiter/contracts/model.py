@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tidewaiter.canonical import DatasetName, load_dataset
 from tidewaiter.canonical import Field as CanonicalField
+from tidewaiter.contracts.fields import SEQUENCE_FIELD, FieldMapping, SequenceBy
 from tidewaiter.contracts.formats import Archive, CsvFormat, Format
 from tidewaiter.contracts.location import FolderLocation, Location
 from tidewaiter.contracts.remote import S3Location, SftpLocation
@@ -29,38 +30,6 @@ def fill_parameters(expression: str, parameters: Mapping[str, int | float]) -> s
     return _PARAMETER.sub(lambda found: repr(parameters[found[1]]), expression)
 
 
-class FieldMapping(Strict):
-    """How one canonical field is filled: exactly one of column, constant, expression.
-
-    Attributes:
-        column: Name of the source column, or several that it may have: the one that the file has is used.
-        constant: The same value on every row.
-        expression: DuckDB SQL over source columns (quoted names, all text) that yields text or the
-            canonical type. `{name}` is replaced by the contract's parameter of that name.
-        formats: strptime formats of dates and timestamps, tried in order.
-        codes: Source spelling to canonical value; a spelling not listed goes to quarantine.
-        optional: The source column may be missing from a file; the field is then null.
-    """
-
-    column: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    constant: str | int | float | bool | None = None
-    expression: str | None = None
-    formats: tuple[str, ...] = ()
-    codes: dict[str, str | int | float | bool] | None = None
-    optional: bool = False
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if sum(value is not None for value in (self.column, self.constant, self.expression)) != 1:
-            raise ValueError("give exactly one of column, constant, expression")
-        return self
-
-    @property
-    def candidates(self) -> tuple[str, ...]:
-        """Names that the source column may have, the usual one first; none without a column."""
-        return (self.column,) if isinstance(self.column, str) else self.column or ()
-
-
 class Extract(Strict):
     """One kind of file that the member sends.
 
@@ -73,6 +42,12 @@ class Extract(Strict):
         null_values: Spellings of "no value", compared after trimming.
         refuse_above_quarantined_share: Share of quarantined rows above which the whole extract is
             refused and only the evidence kept.
+        header: `on_items` where each row has the values of its declaration's header, `apart` where they
+            come in an extract of dataset `declarations`: what an item leaves empty is then the header's.
+        one_row_per: Key of the dataset, where the file has several rows for one, such as header values
+            repeated on each item: they become one row, and a row that contradicts an earlier one goes to
+            quarantine.
+        sequence_by: What orders several sendings of one key; without it the order of arrival does.
         fields: Canonical field to its mapping.
     """
 
@@ -83,7 +58,26 @@ class Extract(Strict):
     archive: Archive = Archive()
     null_values: tuple[str, ...] = ("",)
     refuse_above_quarantined_share: float = Field(default=0.05, ge=0, le=1)
+    header: Literal["on_items", "apart"] = "on_items"
+    one_row_per: tuple[str, ...] = ()
+    sequence_by: SequenceBy | None = None
     fields: dict[str, FieldMapping]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sequence_is_a_field(cls, data: Any) -> Any:
+        """Map `sequence_no` as `sequence_by` says."""
+        fields = data.get("fields") if isinstance(data, dict) else None
+        if not isinstance(fields, dict) or data.get("sequence_by") is None:
+            return data
+        try:
+            mapping = SequenceBy.model_validate(data["sequence_by"]).as_mapping
+        except ValidationError:
+            return data  # reported under its own name
+        given = fields.get(SEQUENCE_FIELD)
+        if given is not None and FieldMapping.model_validate(given) != FieldMapping.model_validate(mapping):
+            raise ValueError(f"give sequence_by or map '{SEQUENCE_FIELD}', not both")
+        return data | {"fields": fields | {SEQUENCE_FIELD: mapping}}
 
     @field_validator("files")
     @classmethod
@@ -111,28 +105,50 @@ class Extract(Strict):
         problems += [
             f"'{name}' is required and not mapped"
             for name in sorted(mappable - set(self.fields))
-            if not known[name].nullable and known[name].default is None
+            if self.requires(known[name])
         ]
         for name, mapping in self.fields.items():
             if name in mappable:
-                problems += _mapping_problems(known[name], mapping)
+                problems += mapping.problems(known[name], is_required=self.requires(known[name]))
+        problems += self._key_problems()
+        if self.header == "apart" and self.dataset != "declaration_items":
+            problems.append("header: only declaration_items can have their header apart")
         if problems:
             raise ValueError("; ".join(problems))
         return self
 
+    def _key_problems(self) -> Iterator[str]:
+        if not self.one_row_per:
+            return
+        key = [name for name in load_dataset(self.dataset).primary_key if name != "member_iso2"]
+        varying = [name for name in key if name in self.fields and not self.fields[name].is_fixed]
+        if not set(varying) <= set(self.one_row_per) <= set(key):
+            yield f"one_row_per: expected the key of {self.dataset} as it is mapped: {', '.join(varying)}"
 
-def _mapping_problems(field: CanonicalField, mapping: FieldMapping) -> list[str]:
-    problems = []
-    if mapping.optional and not field.nullable and field.default is None:
-        problems.append(f"'{field.name}' is required and cannot be optional")
-    if mapping.optional and mapping.constant is not None:
-        problems.append(f"'{field.name}' is a constant and cannot be optional")
-    if mapping.formats and field.type not in ("date", "timestamp"):
-        problems.append(f"'{field.name}' is neither a date nor a timestamp and takes no formats")
-    with_offset = sum("%z" in form for form in mapping.formats)
-    if with_offset not in (0, len(mapping.formats)):
-        problems.append(f"the formats of '{field.name}' must all have an offset (%z), or none")
-    return problems
+    def requires(self, field: CanonicalField) -> bool:
+        """Whether each row of these files must have a value of the field."""
+        comes_later = self.header == "apart" and field.may_come_with_header
+        return not field.nullable and field.default is None and not comes_later
+
+    def for_file(self, file_name: str) -> Extract:
+        """Return the extract with the values that the name of one of its files holds.
+
+        Raises:
+            ValueError: Everything that the name should hold and does not.
+        """
+        if all(mapping.file_name is None for mapping in self.fields.values()):
+            return self
+        known = load_dataset(self.dataset).by_name
+        fields, problems = {}, []
+        for name, mapping in self.fields.items():
+            try:
+                if (found := mapping.for_file(known[name], file_name)) is not None:
+                    fields[name] = found
+            except ValueError as error:
+                problems.append(str(error))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self.model_copy(update={"fields": fields})
 
 
 class Contract(Strict):
@@ -172,4 +188,13 @@ class Contract(Strict):
         ]
         if problems:
             raise ValueError("; ".join(problems))
+        return self
+
+    @model_validator(mode="after")
+    def _headers_are_there(self) -> Self:
+        datasets = {extract.dataset for extract in self.extracts}
+        if "declarations" not in datasets and any(extract.header == "apart" for extract in self.extracts):
+            raise ValueError(
+                "header: apart needs an entry of dataset declarations, which the headers come in"
+            )
         return self

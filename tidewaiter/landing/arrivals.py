@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tidewaiter import files, fingerprint
+from tidewaiter import files
 from tidewaiter.contracts import Contract, Extract
 from tidewaiter.errors import GateRefused, TidewaiterError
 from tidewaiter.landing.archives import Packed, Packing, Unpacked, list_packed, packing_of, unpack
@@ -21,6 +21,7 @@ from tidewaiter.landing.land import (
 )
 from tidewaiter.landing.raw import CONTENTS_FILE, StoredRaw, store_raw
 from tidewaiter.landing.receipts import Receipt
+from tidewaiter.landing.recognise import digest_of
 from tidewaiter.pseudonyms import Pseudonymiser
 from tidewaiter.settings import Settings
 
@@ -50,7 +51,7 @@ def land_files(
     packing = packing_of(path, extract.format)
     if packing is None:
         return [land_file(path, extract, contract, settings, pseudonymiser, sha256=sha256)]
-    sha256 = sha256 or fingerprint.of_file(path)
+    sha256 = sha256 or digest_of(path, settings.paths)
     with one_landing_at_a_time(contract.member, sha256, settings):
         archive = store_raw(path, contract.member, sha256, settings.paths)
         landing = _ArchiveLanding(archive, packing, extract, contract, settings, pseudonymiser)

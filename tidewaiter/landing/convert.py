@@ -8,32 +8,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidewaiter.landing.checks import is_faulty_sql, problems_sql, row_checks
+from tidewaiter.landing.staged import SOURCE_LINE
 from tidewaiter.pseudonyms import Pseudonymiser, purpose_of
 from tidewaiter.warehouse import quote_identifier
 
 if TYPE_CHECKING:
     from tidewaiter.landing.mapping import Mapping
 
-PROBLEMS = "problems"
+IS_FAULTY = "is_faulty"
 RAWS = "raws"
 KEY_HASHES = ("key_hash_1", "key_hash_2")
 
 _T = TypeVar("_T")
 # Identifiers remembered per purpose; more are forgotten and, should they come again, computed again.
 _REMEMBERED = 2_000_000
+_NONE = pa.array([], pa.string())
 
 
 def conversion_sql(mapping: Mapping) -> Callable[[str], str]:
     """Return the query over a relation of raw columns.
 
-    Its columns: the canonical fields that differ from row to row, `problems` and `raws` where the row
-    is faulty, and two independent 64-bit hashes of the primary key.
+    Its columns: the canonical fields that differ from row to row, `is_faulty`, `raws` where the row is
+    faulty, and two independent 64-bit hashes of the primary key.
     """
     checks = row_checks(mapping)
     # A list, because a struct would cost an empty column per source column.
@@ -41,8 +43,8 @@ def conversion_sql(mapping: Mapping) -> Callable[[str], str]:
     key = [_key_column(mapping, name) for name in mapping.dataset.primary_key if name in mapping.varying]
     columns = [
         *map(quote_identifier, mapping.varying),
-        f"case when is_faulty then {problems_sql(checks)} end as {PROBLEMS}",
-        f"case when is_faulty then cast([{raws}] as VARCHAR[]) end as {RAWS}",
+        IS_FAULTY,
+        f"case when {IS_FAULTY} then cast([{raws}] as VARCHAR[]) end as {RAWS}",
         f"hash({', '.join(['1', *key])}) as {KEY_HASHES[0]}",
         f"hash({', '.join(['2', *reversed(key)])}) as {KEY_HASHES[1]}",
     ]
@@ -50,11 +52,28 @@ def conversion_sql(mapping: Mapping) -> Callable[[str], str]:
     def query(relation: str) -> str:
         return (
             f"{mapping.typed_layers(relation)},\n"
-            f"checked as (select *, ({is_faulty_sql(checks)}) as is_faulty from typed)\n"
+            f"checked as (select *, ({is_faulty_sql(checks)}) as {IS_FAULTY} from typed)\n"
             f"select {', '.join(columns)} from checked"
         )
 
     return query
+
+
+def problems_of_faulty_sql(mapping: Mapping, faulty: str) -> str:
+    """Return the query that says what is wrong with faulty rows: line, `problems`, and the raw columns.
+
+    Apart from the conversion, because asking every row for its reasons would cost as much as reading it.
+
+    Args:
+        mapping: How the rows are read.
+        faulty: A relation of `source_line` and `raws`, from `conversion_sql`.
+    """
+    unpacked = "".join(f", {RAWS}[{at}] as {column.raw}" for at, column in enumerate(mapping.columns, 1))
+    raws = "".join(f", {column.raw}" for column in mapping.columns)
+    return (
+        f"{mapping.typed_layers(f'(select {SOURCE_LINE}{unpacked} from {faulty})', SOURCE_LINE)}\n"
+        f"select {SOURCE_LINE}, {problems_sql(row_checks(mapping))} as problems{raws} from typed"
+    )
 
 
 def _key_column(mapping: Mapping, name: str) -> str:
@@ -69,30 +88,36 @@ class ColumnPseudonymiser:
 
     pseudonymiser: Pseudonymiser
     member_iso2: str
-    _known: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    _known: dict[str, tuple[pa.Array, pa.Array]] = field(default_factory=dict)
 
-    def replace(self, field_name: str, identifiers: pa.ChunkedArray) -> pa.ChunkedArray:
+    def replace(self, field_name: str, identifiers: pa.ChunkedArray) -> pa.Array:
         """Return the pseudonyms of a column in clear; null stays null."""
-        known = self._known.setdefault(purpose_of(field_name), {})
+        purpose = purpose_of(field_name)
+        known, pseudonyms = self._known.get(purpose, (_NONE, _NONE))
         if len(known) > _REMEMBERED:
-            known.clear()
-        return pa.chunked_array(
-            [self._replace(purpose_of(field_name), known, chunk) for chunk in identifiers.chunks],
-            pa.string(),
-        )
+            known, pseudonyms = _NONE, _NONE
+        place = _combined(pc.index_in(identifiers, value_set=known))
+        if place.null_count > identifiers.null_count:
+            is_new = pc.and_(pc.is_null(place), _combined(pc.is_valid(identifiers)))
+            occurrences = identifiers.filter(is_new)
+            new = occurrences.unique()
+            among_new = _combined(pc.index_in(occurrences, value_set=new))
+            after_known = pc.add(among_new, pa.scalar(len(known), pa.int32()))
+            place = pc.replace_with_mask(place, is_new, after_known)
+            found = self.pseudonymiser.pseudonymise(self.member_iso2, purpose, new.to_pylist())
+            known = pa.concat_arrays([known, new])
+            pseudonyms = pa.concat_arrays([pseudonyms, pa.array(found, pa.string())])
+            self._known[purpose] = known, pseudonyms
+        return pseudonyms.take(place)
 
-    def _replace(self, purpose: str, known: dict[str, str | None], identifiers: pa.Array) -> pa.Array:
-        encoded = identifiers.dictionary_encode()
-        distinct = encoded.dictionary.to_pylist()
-        new = [identifier for identifier in distinct if identifier not in known]
-        pseudonyms = self.pseudonymiser.pseudonymise(self.member_iso2, purpose, new)
-        known.update(zip(new, pseudonyms, strict=True))
-        return pa.array([known[identifier] for identifier in distinct], pa.string()).take(encoded.indices)
+
+def _combined(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def sound_rows(table: pa.Table) -> Any:
-    """Return which rows have no problem, as a boolean array."""
-    return pc.is_null(table[PROBLEMS])
+def sound_rows(table: pa.Table) -> pa.Table:
+    """Return the rows that have no problem, without the columns that tell of problems."""
+    return table.drop_columns([IS_FAULTY, RAWS]).filter(pc.invert(table[IS_FAULTY]))
 
 
 def one_ahead(items: Iterator[_T]) -> Iterator[_T]:

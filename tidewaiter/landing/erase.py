@@ -18,7 +18,7 @@ from tidewaiter.contracts import CsvFormat, Extract
 from tidewaiter.erasures import normalise_identifier
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.landing.raw import ERASED_FILE
-from tidewaiter.landing.receipts import QUARANTINE_FILE, ROWS_FILE
+from tidewaiter.landing.receipts import QUARANTINE_FILE, REPEATS_FILE, ROWS_FILE
 from tidewaiter.pseudonyms import party_fields
 from tidewaiter.warehouse import open_duckdb, quote_identifier, quote_literal
 
@@ -96,7 +96,7 @@ def drop_rows(
             return None
         connection.execute("create table erased_lines (source_line BIGINT)")
         connection.execute("insert into erased_lines select unnest(?::BIGINT[])", [sorted(found)])
-        landed = _rewrite(connection, folder / ROWS_FILE)
+        landed = _rewrite(connection, folder / ROWS_FILE) + _rewrite(connection, folder / REPEATS_FILE)
         quarantined = _rewrite(connection, folder / QUARANTINE_FILE)
         return Dropped(landed, quarantined, found, _counts(connection, folder, dataset))
 
@@ -171,7 +171,16 @@ def _lines(
     values = [quote_literal(f'"{one}"') for one in sorted(subjects)]
     condition = " or ".join(f"contains(record, {value})" for value in values)
     query = f"select source_line from {_read(folder / QUARANTINE_FILE)} where {condition or 'false'}"
+    found |= _repeating(connection, folder / REPEATS_FILE, found)
     return found | {int(line) for (line,) in connection.execute(query).fetchall()}
+
+
+def _repeating(connection: duckdb.DuckDBPyConnection, path: Path, lines: set[int]) -> set[int]:
+    """Return the lines that repeat one of these: what they hold stands on the source's line only."""
+    if not path.exists() or not lines:
+        return set()
+    query = f"select source_line from {_read(path)} where list_contains(?::BIGINT[], repeats_line)"
+    return {int(line) for (line,) in connection.execute(query, [sorted(lines)]).fetchall()}
 
 
 def _rewrite(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
@@ -193,7 +202,10 @@ def _counts(connection: duckdb.DuckDBPyConnection, folder: Path, dataset: Datase
     import duckdb
 
     rows, quarantine = folder / ROWS_FILE, _read(folder / QUARANTINE_FILE)
-    landed = int(_scalar(connection, f"select count(*) from {_read(rows)}")) if rows.exists() else 0
+    landed, repeated = (
+        int(_scalar(connection, f"select count(*) from {_read(path)}")) if path.exists() else 0
+        for path in (rows, folder / REPEATS_FILE)
+    )
     quarantined = int(_scalar(connection, f"select count(*) from {quarantine}"))
     try:
         reasons = connection.execute(
@@ -214,8 +226,9 @@ def _counts(connection: duckdb.DuckDBPyConnection, folder: Path, dataset: Datase
             f"select min(registered_date), max(registered_date) from {_read(rows)}"
         ).fetchone() or (None, None)
     return {
-        "rows_in": landed + quarantined,
-        "rows_landed": landed,
+        "rows_in": landed + repeated + quarantined,
+        "rows_landed": landed + repeated,
+        "rows_repeated": repeated,
         "rows_quarantined": quarantined,
         "reasons": {str(kind): int(count) for kind, count in reasons},
         "min_registered_date": first,

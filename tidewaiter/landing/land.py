@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tidewaiter import files, fingerprint
+from tidewaiter import files
 from tidewaiter.canonical import load_dataset
 from tidewaiter.contracts import Contract, CsvFormat, Extract
 from tidewaiter.erasures import ERASED
@@ -31,6 +31,7 @@ from tidewaiter.landing.receipts import (
     extract_fingerprint,
     landing_key,
 )
+from tidewaiter.landing.recognise import digest_of
 from tidewaiter.landing.source import wanted_columns
 from tidewaiter.landing.staged import StagedRecords
 from tidewaiter.landing.text import prepare_text
@@ -74,7 +75,7 @@ def land_file(
         raise TidewaiterError(
             Problem(f"a {packing} file is landed file by file", where=path.name, next_step="use land_files")
         )
-    sha256 = sha256 or fingerprint.of_file(path)
+    sha256 = sha256 or digest_of(path, settings.paths)
     with one_landing_at_a_time(contract.member, sha256, settings):
         raw = store_raw(path, contract.member, sha256, settings.paths)
         return land_stored(raw, extract, contract, settings, pseudonymiser)
@@ -149,6 +150,7 @@ def _land(
     target: Path,
 ) -> Outcome:
     where = f"member {contract.member}, file {raw.file_name}"
+    extract = _for_file(extract, raw.file_name, where)
     with work_folder(raw) as work, open_duckdb(settings) as connection:
         if not isinstance(extract.format, CsvFormat):
             wanted = wanted_columns(connection, extract, contract)
@@ -165,15 +167,27 @@ def _land(
                 target,
             ).write(extract.refuse_above_quarantined_share)
         text = prepare_text(raw.path, extract.format, work, where)
-        mapping = build_mapping(connection, extract, contract, text.header, where)
+        mapping = build_mapping(connection, extract, contract, text.header, where, text.marks)
         positions = tuple(column.position for column in mapping.columns)
-        records = CsvRecords(connection, text, extract.format, positions, work, where)
+        records = CsvRecords(connection, text, extract.format, positions, work, where, settings)
         writer = ExtractWriter(connection, records, mapping, raw, contract.member, pseudonymiser, target)
         try:
             return writer.write(extract.refuse_above_quarantined_share)
         except CutsUncertain:
             records.in_pieces = False
             return writer.write(extract.refuse_above_quarantined_share)
+
+
+def _for_file(extract: Extract, file_name: str, where: str) -> Extract:
+    """Return the extract with the values that the file's name holds."""
+    try:
+        return extract.for_file(file_name)
+    except ValueError as error:
+        raise TidewaiterError(
+            Problem(
+                str(error), where=where, next_step="correct file_name in the contract, or rename the file"
+            )
+        ) from None
 
 
 def _leave_out_erased(raw: StoredRaw, extract: Extract, settings: Settings, folder: Path) -> dict[str, Any]:

@@ -8,22 +8,31 @@ where they fail; `given` their values; `coded` values after code maps; `typed` c
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidewaiter.canonical import Dataset, Field, load_dataset
+from tidewaiter.canonical.units import Unit
 from tidewaiter.contracts import Contract, CsvFormat, Extract, FieldMapping
 from tidewaiter.errors import Problems, UsageProblem
 from tidewaiter.landing import parse
 from tidewaiter.landing.checks import value_checks
 from tidewaiter.landing.drift import SchemaDrift
 from tidewaiter.landing.expressions import ParsedExpression, parse_expression
-from tidewaiter.landing.source import SourceColumn, cleaned_sql, resolve_columns
+from tidewaiter.landing.marks import ANY_MARKS, Marks
+from tidewaiter.landing.source import (
+    SourceColumn,
+    cleaned_sql,
+    is_padded_sql,
+    resolve_columns,
+    trimmed_sql,
+)
 from tidewaiter.warehouse import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
     import duckdb
 
 _TEXT = "VARCHAR"
+_LONGEST_LOOKUP = 24
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class MappedField:
         columns: Source columns that feed it.
         typed: SQL of the canonical value over the layer `coded`.
         is_hidden: Its values may name a person and must not appear in a reason.
+        is_required: A row without a value goes to quarantine.
         local: SQL of a time in the member's zone, over the same layer; None where `typed` needs none.
         cleaned: SQL of the cleaned text over raw columns, where it is only computed if the text as it
             stands is no value of the type; None where the layer `cleaned` has it.
@@ -48,6 +58,7 @@ class MappedField:
     columns: tuple[SourceColumn, ...]
     typed: str
     is_hidden: bool
+    is_required: bool = False
     expression: str | None = None
     expression_type: str = _TEXT
     local: str | None = None
@@ -86,6 +97,8 @@ class Mapping:
         fixed: Fields that are the same on every row, as SQL.
         null_values: Spellings of "no value".
         zone: Time zone of the member.
+        marks: What the source's text may hold.
+        one_row_per_key: Rows of one key are repeats of one another and become one.
     """
 
     dataset: Dataset
@@ -93,6 +106,8 @@ class Mapping:
     fixed: dict[str, str]
     null_values: tuple[str, ...]
     zone: str
+    marks: Marks
+    one_row_per_key: bool = False
 
     @property
     def columns(self) -> list[SourceColumn]:
@@ -111,15 +126,21 @@ class Mapping:
         parties = [one for one in self.mapped if one.field.is_pseudonymised]
         return {column: one.field.name for one in reversed(parties) for column in one.columns}
 
-    def typed_layers(self, source: str) -> str:
-        """Return common table expressions over the source relation; the last one is `typed`."""
-        raws = ", ".join(column.raw for column in self.columns) or "true as is_row"
+    def typed_layers(self, source: str, *kept: str) -> str:
+        """Return common table expressions over the source relation; the last one is `typed`.
+
+        Args:
+            source: SQL of the relation, which has the raw columns.
+            kept: Other columns of it that are passed on.
+        """
+        raws = ", ".join([*kept, *(column.raw for column in self.columns)]) or "true as is_row"
         expressed = [one for one in self.mapped if one.expression]
         cleaned = sorted({column for one in self.mapped if not one.cleaned for column in one.columns})
         layers = {
             "raw": f"select {raws} from {source}",
             "cleaned": _more(
-                {column.cleaned: cleaned_sql(column.raw, self.null_values) for column in cleaned}, "raw"
+                {column.cleaned: cleaned_sql(column.raw, self.null_values, self.marks) for column in cleaned},
+                "raw",
             ),
             "tried": _more({one.tried: f"try([{one.expression}])" for one in expressed}, "cleaned"),
             "given": _more({one.given: self._given(one) for one in expressed}, "tried"),
@@ -148,8 +169,17 @@ def build_mapping(
     contract: Contract,
     header: tuple[str, ...],
     where: str,
+    marks: Marks = ANY_MARKS,
 ) -> Mapping:
     """Match a contract with the header of a file.
+
+    Args:
+        connection: Binds the SQL; nothing is read.
+        extract: An entry of the contract.
+        contract: The member's contract.
+        header: Column names of the file.
+        where: Member and file, for messages.
+        marks: What the file's text may hold.
 
     Raises:
         UsageProblem: Every expression, format and constant that does not work; all at once.
@@ -169,16 +199,34 @@ def build_mapping(
     resolved = resolve_columns(extract, expressions, header, drifted, where)
     problems.raise_if_any()
     drifted.raise_if_any()
-    builder = _Builder(connection, extract, contract, problems, _person_columns(dataset, resolved))
-    mapped, fixed = [], {"member_iso2": quote_literal(contract.member)}
+    builder = _Builder(connection, extract, contract, problems, _person_columns(dataset, resolved), marks)
+    mapped, fixed = [], _fixed_by_landing(dataset, extract, contract)
     for field in dataset.fields:
         columns = resolved.get(field.name)
-        if columns is not None and extract.fields[field.name].constant is None:
+        if columns is not None and not extract.fields[field.name].is_fixed:
             mapped.append(builder.map_field(field, columns, expressions.get(field.name)))
         elif not field.set_by_landing:
             fixed[field.name] = builder.fix_field(field)
     problems.raise_if_any()
-    return Mapping(dataset, tuple(mapped), fixed, extract.null_values, contract.time_zone)
+    return Mapping(
+        dataset,
+        tuple(mapped),
+        fixed,
+        extract.null_values,
+        contract.time_zone,
+        marks,
+        one_row_per_key=bool(extract.one_row_per),
+    )
+
+
+def _fixed_by_landing(dataset: Dataset, extract: Extract, contract: Contract) -> dict[str, str]:
+    """Return the fields that landing itself sets, the same on every row, as SQL."""
+    known = {
+        "member_iso2": quote_literal(contract.member),
+        "is_header_apart": str(extract.header == "apart").lower(),
+        "source_rows_n": "cast(1 as INTEGER)",
+    }
+    return {name: sql for name, sql in known.items() if name in dataset.by_name}
 
 
 @dataclass(frozen=True)
@@ -190,6 +238,7 @@ class _Builder:
     contract: Contract
     problems: Problems
     person_columns: frozenset[SourceColumn]
+    marks: Marks
 
     def map_field(
         self, field: Field, columns: tuple[SourceColumn, ...], parsed: ParsedExpression | None
@@ -206,14 +255,16 @@ class _Builder:
             columns=columns,
             typed="",
             is_hidden=field.is_pseudonymised or not self.person_columns.isdisjoint(columns),
+            is_required=not field.nullable
+            and (self.extract.header != "apart" or not field.may_come_with_header),
             expression=expression,
             expression_type=kind,
         )
         kind = _TEXT if mapping.codes is not None else kind
         if kind == _TEXT and expression is None and mapping.codes is None and self._reads_as_it_stands(field):
             raw = columns[0].raw
-            draft = replace(draft, cleaned=cleaned_sql(raw, self.extract.null_values))
-            typed = f"coalesce({self._parse(field, raw)}, {self._parse(field, draft.given)})"
+            draft = replace(draft, cleaned=cleaned_sql(raw, self.extract.null_values, self.marks))
+            typed = self._parse_either(field, raw)
             self._bind(field, typed, {raw: _TEXT})
         else:
             typed = self._typed(field, draft.coded, kind)
@@ -222,6 +273,16 @@ class _Builder:
             draft = replace(draft, local=typed)
             typed = parse.local_to_utc(draft.local_name, self.contract.time_zone)
         return replace(draft, typed=typed)
+
+    def _parse_either(self, field: Field, raw: str) -> str:
+        """Return SQL that reads the text as it stands, and where that fails without its padding."""
+        parsed = self._parse(field, raw, self.marks)
+        if not self.marks.white_space:
+            return parsed
+        # The trimmed text is named once, and inside a case: else DuckDB would trim every value beforehand.
+        trimmed = f"[{trimmed_sql(raw, self.marks)}]"
+        again = f"list_transform({trimmed}, lambda padded: {self._parse(field, 'padded', self.marks)})[1]"
+        return f"coalesce({parsed}, case when {is_padded_sql(raw, self.marks)} then {again} end)"
 
     def _reads_as_it_stands(self, field: Field) -> bool:
         """Whether a text that has the type as it stands needs no cleaning: it spells no "no value"."""
@@ -241,12 +302,14 @@ class _Builder:
         if kind == _TEXT:
             return self._parse(field, value)
         # A local time is made UTC in a layer of its own.
-        return parse.cast_sql(field, value, kind, "UTC")
+        return parse.cast_sql(field, value, kind, "UTC", self._unit(field))
 
-    def _parse(self, field: Field, text: str) -> str:
-        return parse.parse_sql(
-            field, text, self.extract.fields[field.name].formats, self.extract.format, "UTC"
-        )
+    def _unit(self, field: Field) -> Unit | None:
+        return self.extract.fields[field.name].source_unit(field)
+
+    def _parse(self, field: Field, text: str, marks: Marks = ANY_MARKS) -> str:
+        formats = self.extract.fields[field.name].formats
+        return parse.parse_sql(field, text, formats, self.extract.format, "UTC", self._unit(field), marks)
 
     def fix_field(self, field: Field) -> str:
         """Return SQL of a constant, of the field's default, or of null."""
@@ -300,12 +363,29 @@ def _person_columns(
 
 def _coded(one: MappedField) -> str:
     """Return SQL that looks the value up in the contract's code map; null where it is not listed."""
+    codes, value = one.mapping.codes or {}, f"cast({one.given} as VARCHAR)"
+    if len(codes) <= _LONGEST_LOOKUP:
+        return _case(value, codes)
+    # Cases are tried one after the other: of a long list only those that end alike are.
+    ends = 1 if len(codes) <= _LONGEST_LOOKUP**2 else 2
+    groups: dict[str, dict[str, Any]] = {}
+    for spelling, canonical in codes.items():
+        groups.setdefault(spelling[-ends:], {})[spelling] = canonical
+    cases = " ".join(f"when {quote_literal(end)} then {_case(value, some)}" for end, some in groups.items())
+    return f"case right({value}, {ends}) {cases} end"
+
+
+def _case(value: str, codes: dict[str, Any]) -> str:
     cases = " ".join(
         f"when {quote_literal(spelling)} then "
-        + quote_literal(str(value).lower() if isinstance(value, bool) else str(value))
-        for spelling, value in (one.mapping.codes or {}).items()
+        + (
+            "null"
+            if code is None
+            else quote_literal(str(code).lower() if isinstance(code, bool) else str(code))
+        )
+        for spelling, code in codes.items()
     )
-    return f"case cast({one.given} as VARCHAR) {cases} end" if cases else "cast(null as VARCHAR)"
+    return f"cast(case {value} {cases} end as VARCHAR)" if cases else "cast(null as VARCHAR)"
 
 
 def _more(columns: dict[str, str], layer: str) -> str:

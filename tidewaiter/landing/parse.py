@@ -8,7 +8,9 @@ from datetime import date, timedelta
 from functools import cache
 
 from tidewaiter.canonical import Field
+from tidewaiter.canonical.units import Unit
 from tidewaiter.contracts import AnyFormat
+from tidewaiter.landing.marks import ANY_MARKS, Marks
 from tidewaiter.warehouse import quote_literal
 
 _ISO_DATES = ("%Y-%m-%d",)
@@ -22,9 +24,21 @@ _ISO_TIMESTAMPS = (
     "%Y-%m-%d",
 )
 _OFFSET_DIRECTIVE = "%z"
+# A number before its unit is converted, and the digits of a factor: together the 38 that a decimal has, so
+# that no product overflows. Ten decimals are a tenth of a milligram of a tonne.
+_UNCONVERTED = "DECIMAL(24,10)"
+_FACTOR_DIGITS = 14
 
 
-def parse_sql(field: Field, text: str, formats: tuple[str, ...], text_format: AnyFormat, zone: str) -> str:
+def parse_sql(
+    field: Field,
+    text: str,
+    formats: tuple[str, ...],
+    text_format: AnyFormat,
+    zone: str,
+    unit: Unit | None = None,
+    marks: Marks = ANY_MARKS,
+) -> str:
     """Return SQL that turns the text in column `text` into the field's type.
 
     Args:
@@ -33,15 +47,17 @@ def parse_sql(field: Field, text: str, formats: tuple[str, ...], text_format: An
         formats: strptime formats from the contract; ISO 8601 where there are none.
         text_format: Decimal and thousands marks.
         zone: IANA name of the zone that times are written in.
+        unit: Unit of a decimal number, where it is not the field's own.
+        marks: What the text may hold.
     """
     match field.type:
         case "text":
             return text
         case "decimal":
-            return f"try_cast({_decimal_text(text, text_format)} as {field.duckdb_type})"
+            return decimal_sql(field, _decimal_text(text, text_format, marks), unit)
         case "integer":
             # try_cast rounds 1.5 to 2; a fraction is a fault and not a whole number.
-            decimal = f"try_cast({_decimal_text(text, text_format)} as DECIMAL(18,4))"
+            decimal = f"try_cast({_decimal_text(text, text_format, marks)} as DECIMAL(18,4))"
             return (
                 f"case when {decimal} = trunc({decimal}) then try_cast({decimal} as {field.duckdb_type}) end"
             )
@@ -56,7 +72,19 @@ def parse_sql(field: Field, text: str, formats: tuple[str, ...], text_format: An
             return local_to_utc(instant, zone)
 
 
-def cast_sql(field: Field, value: str, value_type: str, zone: str) -> str:
+def decimal_sql(field: Field, value: str, unit: Unit | None) -> str:
+    """Return SQL that turns a plain text or a number into a decimal field, in the field's own unit.
+
+    The product with the unit's factor is exact and rounded once, half away from zero.
+    """
+    if unit is None:
+        return f"try_cast({value} as {field.duckdb_type})"
+    places = max(0, -int(unit.factor.as_tuple().exponent))
+    factor = f"cast('{unit.factor}' as DECIMAL({_FACTOR_DIGITS},{places}))"
+    return f"try_cast(try_cast({value} as {_UNCONVERTED}) * {factor} as {field.duckdb_type})"
+
+
+def cast_sql(field: Field, value: str, value_type: str, zone: str, unit: Unit | None = None) -> str:
     """Return SQL that turns an expression's typed value into the field's type.
 
     Args:
@@ -64,7 +92,10 @@ def cast_sql(field: Field, value: str, value_type: str, zone: str) -> str:
         value: Quoted column name or SQL of the value.
         value_type: Its DuckDB type.
         zone: IANA name of the zone of naive timestamps and dates.
+        unit: Unit of a decimal number, where it is not the field's own.
     """
+    if field.type == "decimal":
+        return decimal_sql(field, value, unit)
     if field.type != "timestamp":
         return f"try_cast({value} as {field.duckdb_type})"
     if value_type == "TIMESTAMP WITH TIME ZONE":
@@ -175,11 +206,11 @@ def _strptime(text: str, formats: tuple[str, ...]) -> str:
     return f"try_strptime({text}, [{listed}])" if len(formats) > 1 else f"try_strptime({text}, {listed})"
 
 
-def _decimal_text(text: str, text_format: AnyFormat) -> str:
+def _decimal_text(text: str, text_format: AnyFormat, marks: Marks) -> str:
     mark, thousands = text_format.decimal_mark, text_format.thousands_mark
     if mark == "." and thousands is None:
         # DuckDB reads 1_000 as a thousand; no customs system writes that.
-        return f"case when not contains({text}, '_') then {text} end"
+        return f"case when not contains({text}, '_') then {text} end" if marks.has_underscore else text
     if thousands == " ":
         text = f"translate({text}, '\u00a0\u202f', '  ')"  # no-break and narrow blanks
     # Groups of three only: "1.5" with a thousands point is a fault, not fifteen.

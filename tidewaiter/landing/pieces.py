@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import BinaryIO
 
 from tidewaiter.contracts import CsvFormat
+from tidewaiter.landing.marks import count_byte
 from tidewaiter.landing.text import PreparedText
 
-# A tenth of a gigabyte of memory once its rows are typed; deterministic, so that landed bytes are too.
-PIECE_BYTES = 48 << 20
+# A quarter of a gigabyte of memory once its rows are typed; deterministic, so that landed bytes are too.
+PIECE_BYTES = 64 << 20
 # A text in which no record seems to end for so many pieces has a quote that is never closed.
 _LONGEST_WITHOUT_END = 4
 _LINE_FEED = b"\n"
@@ -40,10 +41,13 @@ class Piece:
     is_whole: bool
 
 
-def cut(text: PreparedText, text_format: CsvFormat, folder: Path) -> Iterator[Piece]:
-    """Yield the pieces of a text; each piece's file is gone once the next one is asked for.
+def is_long(text: PreparedText) -> bool:
+    """Whether a text is more than one piece."""
+    return text.path.stat().st_size > PIECE_BYTES
 
-    A short text is one piece, the text itself.
+
+def cut(text: PreparedText, text_format: CsvFormat, folder: Path) -> Iterator[Piece]:
+    """Yield the pieces of a text, each a file that whoever reads it removes.
 
     Args:
         text: The readable file.
@@ -53,26 +57,21 @@ def cut(text: PreparedText, text_format: CsvFormat, folder: Path) -> Iterator[Pi
     Raises:
         CutsUncertain: Places between two records cannot be told for sure.
     """
-    if text.path.stat().st_size <= PIECE_BYTES:
-        yield whole(text)
-        return
-    if text_format.escape not in (None, text_format.quote):
+    if text.marks.has_quote and text_format.escape not in (None, text_format.quote):
         raise CutsUncertain  # an escaped quote would be counted
-    lines_before, number = text.header_lines, 0
-    with text.path.open("rb") as handle:
-        for _ in range(text.header_lines):
-            handle.readline()
-        for content in _contents(handle, text_format.quote.encode()):
+    quote = text_format.quote.encode() if text.marks.has_quote else None
+    lines_before = text.header_lines
+    with text.path.open("rb") as handle, mmap(handle.fileno(), 0, access=ACCESS_READ) as content:
+        start = _after_lines(content, text.header_lines)
+        for number, end in enumerate(_ends(content, start, quote)):
             path = folder / f"piece-{number}.csv"
-            path.write_bytes(content)
-            lines = content.count(_LINE_FEED) + (not content.endswith(_LINE_FEED))
+            with memoryview(content) as whole_view, whole_view[start:end] as view:
+                path.write_bytes(view)
+                lines = count_byte(view, _LINE_FEED) + (content[end - 1 : end] != _LINE_FEED)
             piece = replace(text, path=path, lines=lines, header_lines=0, header_records=0)
-            try:
-                yield Piece(piece, lines_before, is_whole=False)
-            finally:
-                path.unlink(missing_ok=True)
+            yield Piece(piece, lines_before, is_whole=False)
             lines_before += lines
-            number += 1
+            start = end
 
 
 def whole(text: PreparedText) -> Piece:
@@ -80,27 +79,37 @@ def whole(text: PreparedText) -> Piece:
     return Piece(text, 0, is_whole=True)
 
 
-def _contents(handle: BinaryIO, quote: bytes) -> Iterator[bytes]:
-    held = b""
-    while chunk := handle.read(PIECE_BYTES):
-        held += chunk
-        if len(held) > _LONGEST_WITHOUT_END * PIECE_BYTES:
+def _after_lines(content: mmap, lines: int) -> int:
+    position = 0
+    for _ in range(lines):
+        position = content.find(_LINE_FEED, position) + 1
+    return position
+
+
+def _ends(content: mmap, start: int, quote: bytes | None) -> Iterator[int]:
+    """Yield where each piece ends: after a record that surely ends there."""
+    size = len(content)
+    while start < size:
+        for pieces in range(1, _LONGEST_WITHOUT_END + 1):
+            limit = start + pieces * PIECE_BYTES
+            end = size if limit >= size else _last_record_end(content, start, limit, quote)
+            if end > start:
+                break
+        else:
             raise CutsUncertain
-        if end := _last_record_end(held, quote):
-            yield held[:end]
-            held = held[end:]
-    if held:
-        yield held
+        yield end
+        start = end
 
 
-def _last_record_end(content: bytes, quote: bytes) -> int:
-    """Return where the last record ends that surely does, or 0: an even number of quotes before it."""
-    end = content.rfind(_LINE_FEED) + 1
-    if not quote:
+def _last_record_end(content: mmap, start: int, limit: int, quote: bytes | None) -> int:
+    """Return where the last record ends that surely does, or `start`: an even number of quotes before it."""
+    end = content.rfind(_LINE_FEED, start, limit) + 1 or start
+    if quote is None:
         return end
-    quotes = content.count(quote, 0, end)
-    while end and quotes % 2:
-        before = content.rfind(_LINE_FEED, 0, end - 1) + 1
-        quotes -= content.count(quote, before, end)
-        end = before
+    with memoryview(content) as view:
+        quotes = count_byte(view[start:end], quote)
+        while end > start and quotes % 2:
+            before = content.rfind(_LINE_FEED, start, end - 1) + 1 or start
+            quotes -= count_byte(view[before:end], quote)
+            end = before
     return end

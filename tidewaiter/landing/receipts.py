@@ -15,6 +15,8 @@ from tidewaiter.home import Home
 RECEIPT_FILE = "receipt.json"
 ROWS_FILE = "rows.parquet"
 QUARANTINE_FILE = "quarantine.parquet"
+# source_line and repeats_line of rows that repeat an earlier one, where the contract says one_row_per.
+REPEATS_FILE = "repeats.parquet"
 
 # Raised when landing itself comes to different rows from the same bytes and contract.
 _LANDING_VERSION = 1
@@ -23,12 +25,16 @@ _LANDING_VERSION = 1
 class Receipt(BaseModel):
     """What came of one extract. `rows_in` is always `rows_landed` plus `rows_quarantined`.
 
+    `rows.parquet` has `rows_landed` less `rows_repeated` rows.
+
     Attributes:
         extract_id: First 12 hex digits of `source_sha256`.
         received_at: When the bytes first arrived, naive UTC.
         landing_key: Same key, same result: a landed extract with this key is not landed again.
         key_id: Which pseudonym key was used.
         reasons: Rows per reason, without values; a row with two reasons counts twice.
+        rows_repeated: Rows among `rows_landed` that repeat an earlier one of the same key: the contract
+            says `one_row_per`, and they became one row.
         rows_erased: Rows of subjects that were erased; they are not counted in `rows_in`.
         archive_sha256: Digest of the archive that the file came in: its bytes are what is kept.
         refused: The share of faulty rows was above the contract's limit: every row is in quarantine.
@@ -54,6 +60,7 @@ class Receipt(BaseModel):
     min_registered_date: date | None = None
     max_registered_date: date | None = None
     refused: bool = False
+    rows_repeated: int = 0
     rows_erased: int = 0
     archive_sha256: str | None = None
 

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 from tidewaiter.contracts import Contract, CsvFormat, Extract
 from tidewaiter.errors import Problems, closest
 from tidewaiter.landing.expressions import ParsedExpression, parse_expression
+from tidewaiter.landing.marks import ANY_MARKS, Marks
 from tidewaiter.landing.text import PreparedText
 from tidewaiter.warehouse import quote_literal
 
 if TYPE_CHECKING:
     import duckdb
 
-# White space that exports pad their values with; U+00A0 comes from spreadsheets.
-_NO_BREAK_SPACE = "\u00a0"
-_AFTER_NO_BREAK_SPACE = "\u00a1"
-_WHITE_SPACE = f" \t\r\n\v\f{_NO_BREAK_SPACE}"
+# The first character that is no control character and no blank.
+_AFTER_BLANKS = "!"
 _NEXT_STEP = "ask the member what changed, or correct the contract"
 
 
@@ -151,15 +150,32 @@ def read_csv_sql(text: PreparedText, text_format: CsvFormat, *, rejects_table: s
     )"""
 
 
-def cleaned_sql(text: str, null_values: tuple[str, ...]) -> str:
-    """Return SQL for a text without outer white space, and null where it spells "no value"."""
-    # Nearly no value has white space around it, and looking is five times cheaper than trimming.
-    ends = " or ".join(f"suffix({text}, {quote_literal(mark)})" for mark in _WHITE_SPACE)
-    no_break = (
-        f"{text} >= {quote_literal(_NO_BREAK_SPACE)} and {text} < {quote_literal(_AFTER_NO_BREAK_SPACE)}"
-    )
-    is_padded = f"{text} < '!' or {no_break} or {ends}"
-    trimmed = f"case when {is_padded} then trim({text}, {quote_literal(_WHITE_SPACE)}) else {text} end"
+def cleaned_sql(text: str, null_values: tuple[str, ...], marks: Marks = ANY_MARKS) -> str:
+    """Return SQL for a text without outer white space, and null where it spells "no value".
+
+    Args:
+        text: SQL of the text.
+        null_values: Spellings of "no value".
+        marks: What the text may hold.
+    """
+    trimmed = text
+    if marks.white_space:
+        # Nearly no value has white space around it, and looking is five times cheaper than trimming.
+        trimmed = f"case when {is_padded_sql(text, marks)} then {trimmed_sql(text, marks)} else {text} end"
     for spelling in null_values:
         trimmed = f"nullif({trimmed}, {quote_literal(spelling.strip())})"
     return trimmed
+
+
+def is_padded_sql(text: str, marks: Marks) -> str:
+    """Return SQL that is true where a text has, or may have, white space around it."""
+    if not marks.white_space:
+        return "false"
+    ends = [f"suffix({text}, {quote_literal(mark)})" for mark in marks.white_space]
+    starts = [f"prefix({text}, {quote_literal(mark)})" for mark in marks.white_space if mark > _AFTER_BLANKS]
+    return " or ".join([f"{text} < {quote_literal(_AFTER_BLANKS)}", *starts, *ends])
+
+
+def trimmed_sql(text: str, marks: Marks) -> str:
+    """Return SQL of a text without outer white space."""
+    return f"trim({text}, {quote_literal(marks.white_space)})" if marks.white_space else text

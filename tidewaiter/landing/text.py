@@ -16,6 +16,7 @@ from pathlib import Path
 from tidewaiter.contracts import CsvFormat
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.landing.decoding import CHUNK_BYTES, utf8_chunks
+from tidewaiter.landing.marks import MarkFinder, Marks, count_byte
 
 _UNIT_SEPARATOR = "\x1f"
 
@@ -32,6 +33,7 @@ class PreparedText:
         header_lines: Physical lines up to the end of the header, skipped ones included.
         header_records: What DuckDB must skip: blank or emptied lines before the header, and the header.
         line_end_bytes: 1 for LF, 2 for CR LF.
+        marks: What its values may hold.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class PreparedText:
     header_lines: int
     header_records: int
     line_end_bytes: int
+    marks: Marks
 
 
 @dataclass
@@ -72,21 +75,23 @@ def prepare_text(source: Path, text_format: CsvFormat, folder: Path, where: str)
     """
     readable = folder / "source.csv"
     is_plain = text_format.encoding == "utf-8" and not text_format.skip_lines
-    ends = _count_line_ends(_chunks(source)) if is_plain and not _starts_with_mark(source) else None
-    if ends is not None and ends.are_uniform:
+    quote = text_format.quote
+    found = _survey(_chunks(source), quote) if is_plain and not _starts_with_mark(source) else None
+    if found is not None and found[0].are_uniform:
         # A link, because DuckDB would take a bracket or a star in the name for a pattern.
         readable.symlink_to(source)
     else:
         _write_mended(source, text_format, readable, where)
-        ends = _count_line_ends(_chunks(readable))
+        found = _survey(_chunks(readable), quote)
+    ends, marks = found
     if text_format.columns:
         if not ends.lines:
             raise _empty(where)
         header = tuple(name.strip() for name in text_format.columns)
-        above = text_format.skip_lines
-        return PreparedText(readable, ends.lines, header, above, above, 2 if ends.crlf else 1)
-    header, lines, records = _read_header(readable, text_format, where)
-    return PreparedText(readable, ends.lines, header, lines, records, 2 if ends.crlf else 1)
+        lines = records = text_format.skip_lines
+    else:
+        header, lines, records = _read_header(readable, text_format, where)
+    return PreparedText(readable, ends.lines, header, lines, records, 2 if ends.crlf else 1, marks)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
@@ -100,22 +105,24 @@ def _starts_with_mark(path: Path) -> bool:
         return handle.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
 
 
-def _count_line_ends(chunks: Iterable[bytes]) -> _LineEnds:
-    ends = _LineEnds()
+def _survey(chunks: Iterable[bytes], quote: str) -> tuple[_LineEnds, Marks]:
+    """Return line ends and marks, from one look at the text."""
+    ends, finder = _LineEnds(), MarkFinder(quote)
     for chunk in chunks:
-        ends.lf += chunk.count(b"\n")
+        finder.look(chunk)
+        ends.lf += count_byte(chunk, b"\n")
         if carriage_returns := chunk.count(b"\r"):
             ends.cr += carriage_returns
             ends.crlf += chunk.count(b"\r\n")
         if ends.last == b"\r" and chunk[:1] == b"\n":
             ends.crlf += 1
         ends.last = chunk[-1:]
-    return ends
+    return ends, finder.marks()
 
 
 def _write_mended(source: Path, text_format: CsvFormat, target: Path, where: str) -> None:
     encoding, to_blank = text_format.encoding, text_format.skip_lines
-    ends = _count_line_ends(utf8_chunks(source, encoding, where))
+    ends, _ = _survey(utf8_chunks(source, encoding, where), text_format.quote)
     # Old Macintosh files end their lines with CR alone; among LF a lone CR is a blank in a text.
     lone_cr = b"\n" if ends.cr - ends.crlf > ends.lf else b" "
     held = b""

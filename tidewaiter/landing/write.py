@@ -14,17 +14,19 @@ import pyarrow.parquet as pq
 
 from tidewaiter.landing.checks import PROBLEMS_TYPE, problem_sql
 from tidewaiter.landing.convert import (
+    IS_FAULTY,
     KEY_HASHES,
-    PROBLEMS,
     RAWS,
     ColumnPseudonymiser,
     conversion_sql,
     one_ahead,
+    problems_of_faulty_sql,
     sound_rows,
 )
 from tidewaiter.landing.persons import join_pseudonyms, make_pseudonym_tables
 from tidewaiter.landing.receipts import QUARANTINE_FILE, ROWS_FILE
-from tidewaiter.landing.shape import LandedShape
+from tidewaiter.landing.repeats import Repeats
+from tidewaiter.landing.shape import LandedShape, RowsWriter
 from tidewaiter.landing.staged import SOURCE_LINE, Batch, Records
 from tidewaiter.pseudonyms import Pseudonymiser, purpose_of
 from tidewaiter.warehouse import quote_identifier, quote_literal
@@ -45,7 +47,6 @@ _KEYS = "landed_keys"
 
 _DUPLICATE_KIND = "same key as an earlier row of the file"
 _HELD_BACK_KIND = "sound, but held back with the refused extract"
-_ROW_GROUP_ROWS = 122_880
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Outcome:
     min_registered_date: date | None
     max_registered_date: date | None
     refused: bool
+    rows_repeated: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,10 @@ class ExtractWriter:
         self._make_tables()
         rows = self.target / ROWS_FILE
         rows_in = self._convert(rows) + self._note_unreadable()
-        self._set_aside_duplicates(rows)
+        if self.mapping.one_row_per_key:
+            self._repeats(rows).set_aside_contradictions(_SET_ASIDE)
+        else:
+            self._set_aside_duplicates(rows)
         faulty = sum(self._count(f"(select distinct {SOURCE_LINE} from {table})") for table in self._apart)
         refused = rows_in > 0 and faulty / rows_in > refuse_above
         if refused:
@@ -104,12 +109,19 @@ class ExtractWriter:
             self._drop_from(rows)
         self._make_evidence()
         landed = 0 if refused else self._count(f"read_parquet({quote_literal(rows)})")
+        repeated = 0
+        if self.mapping.one_row_per_key and landed:
+            shape = LandedShape(self.connection, self.mapping, self.raw)
+            repeated = self._repeats(rows).collapse(shape, self.target)
         self._write_quarantine()
         quarantined = self._count(f"read_parquet({quote_literal(self.target / QUARANTINE_FILE)})")
         if rows_in != landed + quarantined:
             raise AssertionError(f"{rows_in} rows in, {landed} landed and {quarantined} quarantined")
         first, last = self._registered_range(rows, landed)
-        return Outcome(rows_in, landed, quarantined, self._reasons(), first, last, refused)
+        return Outcome(rows_in, landed, quarantined, self._reasons(), first, last, refused, repeated)
+
+    def _repeats(self, rows: Path) -> Repeats:
+        return Repeats(self.connection, self.mapping.dataset, tuple(self.mapping.varying), rows)
 
     @property
     def _apart(self) -> tuple[str, str, str]:
@@ -127,31 +139,29 @@ class ExtractWriter:
     def _convert(self, rows: Path) -> int:
         """Convert all records, write the sound ones, gather the others, and return how many there are."""
         count = 0
-        shape = LandedShape(self.connection, self.mapping, self.raw)
         column_pseudonyms = ColumnPseudonymiser(self.pseudonymiser, self.member_iso2)
-        with pq.ParquetWriter(rows, shape.schema, **shape.options) as writer:
+        with RowsWriter(rows, LandedShape(self.connection, self.mapping, self.raw)) as writer:
             for batch in one_ahead(self.records.batches(conversion_sql(self.mapping))):
                 count += batch.table.num_rows
                 table = batch.table.append_column(SOURCE_LINE, pa.array(batch.lines))
-                is_sound = sound_rows(table)
-                if table[PROBLEMS].null_count < table.num_rows:
-                    self._insert(
-                        _FAULTY, table, f"{PROBLEMS}{self._unpacked_raws()}", f"{PROBLEMS} is not null"
-                    )
-                    table = table.filter(is_sound)
-                self._insert(_KEYS, table, ", ".join(KEY_HASHES), "true")
-                writer.write_table(shape.landed(table, column_pseudonyms), row_group_size=_ROW_GROUP_ROWS)
+                if pc.any(table[IS_FAULTY]).as_py():
+                    self._note_faulty(table.select([SOURCE_LINE, RAWS]).filter(table[IS_FAULTY]))
+                    table = sound_rows(table)
+                self._note_keys(table.select([SOURCE_LINE, *KEY_HASHES]))
+                writer.write(writer.shape.landed(table, column_pseudonyms))
         return count
 
-    def _unpacked_raws(self) -> str:
-        return "".join(f", {RAWS}[{number}]" for number in range(1, len(self.mapping.columns) + 1))
-
-    def _insert(self, table: str, rows: pa.Table, columns: str, condition: str) -> None:
-        self.connection.register("converted", rows)
+    def _note_faulty(self, rows: pa.Table) -> None:
+        self.connection.register("faulty_rows", rows)
         self.connection.execute(
-            f"insert into {table} select {SOURCE_LINE}, {columns} from converted where {condition}"
+            f"insert into {_FAULTY} {problems_of_faulty_sql(self.mapping, 'faulty_rows')}"
         )
-        self.connection.unregister("converted")
+        self.connection.unregister("faulty_rows")
+
+    def _note_keys(self, rows: pa.Table) -> None:
+        self.connection.register("sound_rows", rows)
+        self.connection.execute(f"insert into {_KEYS} from sound_rows")
+        self.connection.unregister("sound_rows")
 
     def _note_unreadable(self) -> int:
         self.connection.register("rejects_found", self.records.rejects())
@@ -201,13 +211,12 @@ class ExtractWriter:
         """Write the rows again without those set aside."""
         partial = rows.with_name(f"without-{rows.name}")
         lines = self.connection.execute(f"select {SOURCE_LINE} from {_SET_ASIDE}").to_arrow_table()
-        with pq.ParquetFile(rows) as file:
-            shape = LandedShape(self.connection, self.mapping, self.raw)
-            with pq.ParquetWriter(partial, shape.schema, **shape.options) as writer:
-                for group in range(file.num_row_groups):
-                    table = file.read_row_group(group)
-                    is_dropped = pc.is_in(table[SOURCE_LINE], lines[SOURCE_LINE].combine_chunks())
-                    writer.write_table(table.filter(pc.invert(is_dropped)))
+        shape = LandedShape(self.connection, self.mapping, self.raw)
+        with pq.ParquetFile(rows) as file, RowsWriter(partial, shape) as writer:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                is_dropped = pc.is_in(table[SOURCE_LINE], lines[SOURCE_LINE].combine_chunks())
+                writer.write(table.filter(pc.invert(is_dropped)))
         partial.replace(rows)
 
     def _make_evidence(self) -> None:

@@ -31,58 +31,29 @@ with accepted_rows as (
     {%- endif %}
 ),
 
--- Few items were sent more than once: only they pay for sorting.
-repeated_keys as (
-    select
-        member_iso2,
-        declaration_id,
-        item_no
-    from accepted_rows
-    group by all
-    having count(*) > 1
-),
+{{ declared_beside_latest(
+    ['member_iso2', 'declaration_id', 'item_no'], 'item_version', outcome_columns()
+) }},
 
-sent_once as (
-    select accepted_rows.*
-    from accepted_rows
-    anti join repeated_keys using (member_iso2, declaration_id, item_no)
-),
-
-sent_repeatedly as (
-    select accepted_rows.*
-    from accepted_rows
-    semi join repeated_keys using (member_iso2, declaration_id, item_no)
-),
-
-as_declared as (
-    select *
-    from sent_repeatedly
-    qualify row_number() over (
-        partition by member_iso2, declaration_id, item_no
-        order by item_version asc, extract_sequence desc, source_line desc
-    ) = 1
-),
-
-latest as (
-    select *
-    from sent_repeatedly
-    qualify row_number() over (
-        partition by member_iso2, declaration_id, item_no
-        order by extract_sequence desc, item_version desc, source_line desc
-    ) = 1
-),
-
+-- An item whose header comes apart has what it leaves empty from there; without a header it waits, see
+-- int_declaration_items__waiting.
 current_items as (
-    select * from sent_once
+    select *
+    from current_rows
+    where not coalesce(is_header_apart, false)
     union all by name
     select
-        as_declared.* replace (
-            {%- for column in outcome_columns() %}
-            latest.{{ column }} as {{ column }}{{ "," if not loop.last }}
+        items.* replace (
+            {%- for column in header_columns() %}
+            coalesce(items.{{ column }}, headers.{{ column }}) as {{ column }}{{ "," if not loop.last }}
             {%- endfor %}
         )
-    from as_declared
-    inner join latest using (member_iso2, declaration_id, item_no)
+    from current_rows as items
+    inner join {{ ref('int_declarations__current') }} as headers
+        on
+            items.member_iso2 = headers.member_iso2
+            and items.declaration_id = headers.declaration_id
+    where items.is_header_apart
 )
 
 select
@@ -90,7 +61,7 @@ select
     {%- if is_incremental() %}
     + (select max(standing.item_index) from {{ this }} as standing)
     {%- endif %} as item_index,
-    * exclude (extract_sequence),
+    * exclude (extract_sequence, is_header_apart),
     -- A label counts for items registered after this day. The shift makes sure that the label was known
     -- when that later day began at the office, however far east of UTC the office lies.
     case

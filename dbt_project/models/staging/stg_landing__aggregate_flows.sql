@@ -24,6 +24,7 @@ select
     is_net_kg_estimated,
     is_reported,
     is_aggregate,
+    sequence_no,
 
     -- lineage
     extract_id,

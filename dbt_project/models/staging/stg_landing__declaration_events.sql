@@ -18,6 +18,7 @@ select
     from_value,
     to_value,
     reason_code,
+    sequence_no,
 
     -- lineage
     extract_id,

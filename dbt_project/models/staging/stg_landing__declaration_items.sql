@@ -4,6 +4,8 @@ select
     declaration_id,
     item_no,
     item_version,
+    sequence_no,
+    is_header_apart,
 
     -- when and where
     registered_at,
@@ -36,6 +38,7 @@ select
     left(hs6, 4) as heading_code,
     left(hs6, 2) as chapter_code,
     hs_national_code,
+    hs_edition_code,
     origin_iso2,
     dispatch_iso2,
     origin_marking_code,
@@ -51,8 +54,13 @@ select
     currency_code,
     declared_value,
     value_basis_code,
+    incoterm_code,
+    declared_freight,
+    declared_insurance,
+    freight_currency_code,
     tax_rate_pct,
     declared_tax,
+    tax_currency_code,
 
     -- selectivity and inspection
     lane_initial_code,

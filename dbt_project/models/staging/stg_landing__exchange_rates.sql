@@ -6,6 +6,7 @@ select
 
     -- rate
     units_per_usd,
+    sequence_no,
 
     -- lineage
     extract_id,

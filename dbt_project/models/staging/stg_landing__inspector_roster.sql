@@ -10,6 +10,7 @@ select
     team_code,
     shift_from_at,
     shift_to_at,
+    sequence_no,
 
     -- lineage
     extract_id,

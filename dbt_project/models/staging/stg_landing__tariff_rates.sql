@@ -2,14 +2,15 @@ select
     -- keys
     member_iso2,
     hs_code,
+    hs_edition_code,
     origin_group_code,
     preference_code,
     valid_from_date,
 
     -- values
-    hs_version_code,
     valid_to_date,
     rate_pct,
+    sequence_no,
 
     -- lineage
     extract_id,

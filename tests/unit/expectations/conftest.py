@@ -27,6 +27,8 @@ _SPECIAL = {
     "hs6": "'070999'",
     "hs_national_code": "'0709990000'",
     "currency_code": "'KRW'",
+    "freight_currency_code": "'USD'",
+    "tax_currency_code": "'KRW'",
     "origin_iso2": "'CN'",
     "dispatch_iso2": "'CN'",
     "gross_kg": "20",

@@ -219,3 +219,18 @@ def test_verdict_is_plain_json(write_landed: Writer, settings: Settings) -> None
     value = json.loads((settings.paths.gates / "landing" / "KR.json").read_text())
     assert value["passed"] is True
     assert not Path(value["data_docs_path"]).is_absolute()
+
+
+def test_items_may_wait_for_what_their_header_brings_and_others_may_not(
+    write_landed: Writer, settings: Settings
+) -> None:
+    missing = {"importer_id": "null", "declarant_id": "null", "office_code": "null"}
+    apart = write_landed(missing | {"is_header_apart": "true"}, name="apart.parquet")
+    assert run_gate("landing", "KR", apart, settings).failures == ()
+    whole = write_landed(missing | {"is_header_apart": "i >= 40"}, name="whole.parquet")
+    refused = run_gate("landing", "KR", whole, settings).failures
+    assert sorted((failure.column, failure.unexpected_count) for failure in refused) == [
+        ("declarant_id", 40),
+        ("importer_id", 40),
+        ("office_code_where_header_is_not_apart", 40),
+    ]

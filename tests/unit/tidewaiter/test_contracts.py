@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tidewaiter.contracts import list_members, load_contract
+from tidewaiter.contracts import Contract, list_members, load_contract
+from tidewaiter.contracts.capabilities import unsupported
 from tidewaiter.contracts.load import contract_fingerprint
 from tidewaiter.errors import UsageProblem
 from tidewaiter.settings import PROJECT_ROOT
@@ -130,3 +131,33 @@ def test_unknown_members_and_broken_yaml_are_named(tmp_path):
 def test_the_fingerprint_follows_the_meaning(contract_of):
     assert contract_fingerprint(contract_of()) == contract_fingerprint(contract_of())
     assert contract_fingerprint(contract_of()) != contract_fingerprint(contract_of(time_zone="Asia/Seoul"))
+
+
+def lacking(contract):
+    return {lack.capability.name for lack in unsupported(contract)}
+
+
+def test_what_the_value_holds_decides_what_it_lacks(contract_of):
+    charges = "freight and insurance added where the basis is not CIF"
+    assert {"values on one CIF basis", charges} <= lacking(contract_of())
+    cif = contract_of({"value_basis_code": {"constant": "CIF"}})
+    assert not {"values on one CIF basis", charges} & lacking(cif)
+    assert charges in lacking(contract_of({"value_basis_code": {"constant": "FOB"}}))
+    assert "corrections in any order of arrival" not in lacking(
+        contract_of(sequence_by={"column": "changed"})
+    )
+
+
+def test_a_header_apart_fills_its_items(contract_of):
+    headers = {
+        "dataset": "declarations",
+        "location": {"home": "drop"},
+        "files": ["h.csv"],
+        "fields": {name: {"column": name} for name in ("declaration_id", "registered_at", "office_code")}
+        | {"currency_code": {"constant": "USD"}, "declarant_id": {"column": "agent"}},
+    }
+    contract = contract_of().model_dump(mode="json")
+    contract["extracts"].append(headers)
+    beside = Contract.model_validate(contract)
+    contract["extracts"][0]["header"] = "apart"
+    assert lacking(beside) - lacking(Contract.model_validate(contract)) >= {"profile of the declarant"}

@@ -12,10 +12,9 @@ from typing import Any
 
 from tidewaiter.canonical import Dataset, Field
 from tidewaiter.contracts.propose.commodity import commodity_guesses
-from tidewaiter.contracts.propose.content import ColumnProfile, Marks
+from tidewaiter.contracts.propose.content import ColumnProfile
 from tidewaiter.contracts.propose.names import field_scores, fold
 from tidewaiter.contracts.propose.values import code_map
-from tidewaiter.warehouse import quote_identifier
 
 FROM_CONTENT = "guessed from content"
 _LEAST_NAME_SCORE = 0.6
@@ -66,7 +65,7 @@ def by_name(score: float) -> str:
     return f"guessed from the name: {score:.2f}"
 
 
-def guess_fields(dataset: Dataset, columns: Sequence[ColumnProfile], marks: Marks) -> dict[str, Guess]:
+def guess_fields(dataset: Dataset, columns: Sequence[ColumnProfile]) -> dict[str, Guess]:
     """Return the fields of a dataset that the columns of a sample seem to fill, in canonical order."""
     # A name that occurs twice cannot be mapped; unnamed columns neither.
     names = [column.name for column in columns]
@@ -78,15 +77,13 @@ def guess_fields(dataset: Dataset, columns: Sequence[ColumnProfile], marks: Mark
         }
         for found, column in commodity_guesses(usable, scores, _LEAST_NAME_SCORE):
             guesses.add(Guess(**found), column)
-    _assign_by_name(dataset, usable, marks, guesses)
+    _assign_by_name(dataset, usable, guesses)
     _assign_by_content(dataset, usable, guesses)
     _derive(dataset, columns, guesses)
     return {name: guesses.found[name] for name in dataset.by_name if name in guesses.found}
 
 
-def _assign_by_name(
-    dataset: Dataset, columns: Sequence[ColumnProfile], marks: Marks, guesses: _Guesses
-) -> None:
+def _assign_by_name(dataset: Dataset, columns: Sequence[ColumnProfile], guesses: _Guesses) -> None:
     candidates = [
         (score + _CONFIRMED_BY_CONTENT * _is_confirmed(target, column), score, target, column)
         for column in guesses.free(columns)
@@ -99,7 +96,7 @@ def _assign_by_name(
     candidates.sort(key=lambda one: (-one[0], order[one[2].name], one[3].position))
     for _, score, target, column in candidates:
         if target.name not in guesses.found and column.position not in guesses.taken:
-            guesses.add(_guess(target, column, marks, by_name(score)), column)
+            guesses.add(_guess(target, column, by_name(score)), column)
 
 
 def _assign_by_content(dataset: Dataset, columns: Sequence[ColumnProfile], guesses: _Guesses) -> None:
@@ -107,9 +104,7 @@ def _assign_by_content(dataset: Dataset, columns: Sequence[ColumnProfile], guess
     if "registered_at" in dataset.by_name and "registered_at" not in guesses.found:
         for column in guesses.free(columns):
             if column.date_format and column.values == column.rows:
-                guesses.add(
-                    _guess(dataset.field("registered_at"), column, Marks(".", None), FROM_CONTENT), column
-                )
+                guesses.add(_guess(dataset.field("registered_at"), column, FROM_CONTENT), column)
                 break
     for name, share in (
         ("origin_iso2", "country"),
@@ -153,7 +148,7 @@ def _column_of(
     return next((column for column in columns if column.name in wanted), None)
 
 
-def _guess(target: Field, column: ColumnProfile, marks: Marks, basis: str) -> Guess:
+def _guess(target: Field, column: ColumnProfile, basis: str) -> Guess:
     mapping: dict[str, Any] = {"column": column.name}
     questions = []
     if target.type in ("date", "timestamp") and column.date_format:
@@ -161,12 +156,8 @@ def _guess(target: Field, column: ColumnProfile, marks: Marks, basis: str) -> Gu
         if column.is_ambiguous_date:
             basis += "; day before month, though the sample would bear the other order"
     if target.unit == "kg" and _TONNES & set(fold(column.name).split()):
-        plain = quote_identifier(column.name)
-        if marks.thousands:
-            plain = f"replace({plain}, '{marks.thousands}', '')".replace("'''", "''''")
-        plain = f"replace({plain}, ',', '.')" if marks.decimal == "," else plain
-        mapping = {"expression": f"cast({plain} as decimal(18, 6)) * 1000"}
-        basis += "; tonnes to kilograms"
+        mapping["unit"] = "t"
+        basis += "; in tonnes"
     if target.type == "boolean" or target.code_list:
         found = code_map(target, column)
         if found.codes:

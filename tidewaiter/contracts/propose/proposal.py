@@ -127,8 +127,11 @@ def _propose_extract(connection: duckdb.DuckDBPyConnection, sample: Sample) -> P
         profile_column(connection, sample.table, position, name, null_values, marks)
         for position, name in enumerate(sample.columns)
     ]
-    guesses = {name: guess_fields(load_dataset(name), columns, marks) for name in DATASETS}
-    dataset = max(DATASETS, key=lambda name: _completeness(load_dataset(name), guesses[name]))
+    guesses = {name: guess_fields(load_dataset(name), columns) for name in DATASETS}
+    # A header has no commodity; whatever has one is an item with its header's values repeated.
+    is_item = "hs6" in guesses["declaration_items"]
+    fitting = [name for name in DATASETS if name != "declarations" or not is_item]
+    dataset = max(fitting, key=lambda name: _completeness(load_dataset(name), guesses[name]))
     text_format = dict(sample.format)
     if marks.decimal != ".":
         text_format["decimal_mark"] = marks.decimal

@@ -82,7 +82,7 @@ select
 
     -- tax
     cast(tax_rate_pct as double) as tax__rate_pct,
-    declared_tax / nullif(cast(declared_value as double), 0) as tax__ratio_to_value,
+    {{ tax_ratio('declared_tax', 'declared_value') }} as tax__ratio_to_value,
     cast(is_duty_suspended as integer) as tax__is_duty_suspended,
     case when is_duty_suspended is not true then cast(statutory_rate_pct as double) end
         as tax__statutory_rate_pct,
@@ -93,7 +93,7 @@ select
     cast(days_since_rate_change as integer) as tax__days_since_rate_change,
     case when is_duty_suspended is not true then hs6_rate_median - cast(tax_rate_pct as double) end
         as tax__gap_to_usual_rate_pct,
-    declared_tax / nullif(cast(declared_value as double) * cast(tax_rate_pct as double) / 100, 0)
+    {{ tax_ratio('declared_tax', 'declared_value') }} / nullif(cast(tax_rate_pct as double) / 100, 0)
         as tax__declared_to_computed_ratio,
 
     -- switch to a cheaper neighbour within the heading

@@ -2,6 +2,8 @@ select
     items.* exclude (item_index, label_visible_after_date),  -- noqa: RF02
     valued.units_per_usd,
     valued.declared_value_usd,
+    valued.cif_value_usd,
+    valued.cif_value_status_code,
     valued.declared_tax_usd,
     valued.assessed_value_usd,
     valued.recovered_tax_usd
