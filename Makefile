@@ -54,6 +54,7 @@ format: $(VENV)/.dev ## Rewrite Python and SQL in the house format
 bench: $(VENV)/.dev ## Measure the steps of a run; writes JSON and a table
 	@$(BIN)/python tests/bench/run_steps.py
 	@$(BIN)/python tests/bench/landing.py
+	@$(BIN)/python tests/bench/features.py --items 1000000 3000000 10000000
 
 serve: $(VENV)/.runtime ## Prefect and MLflow on loopback
 	@$(BIN)/tidewaiter serve
