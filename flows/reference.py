@@ -73,7 +73,7 @@ def features_page() -> str:
         "# Features",
         "",
         "Source: `dbt_project/models/marts/features/_features__models.yml`. What a model may learn from:",
-        "columns of `features.declaration_item_features`, one row per declaration item, named by family. What",
+        "columns of `features.declaration_item_features`, one row per declaration item, by family. What",
         "an item may see is told in [point in time](../explanation/point-in-time.md); which features a model",
         f"uses stands in its configuration. {count} features in {len(families)} families.",
     ]

@@ -293,7 +293,9 @@ def _context_columns(settings: Settings) -> str:
     """Return the select list of the context; what this mart does not have is null."""
     import pyarrow.parquet as pq
 
-    present = set(feature_mart_columns(settings)) | set(pq.read_schema(labels_path(settings)).names)
+    present = set(feature_mart_columns(settings)) | set(
+        pq.read_schema(mart_files(existing_mart(labels_path(settings)))[0]).names
+    )
     return ", ".join(
         f"{sql if set(needed) <= present else _null_of(name)} as {name}"
         for name, (sql, needed) in _CONTEXT.items()
