@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 LINT_HOME := mkdir -p $(VENV)/lint/warehouse && TIDEWAITER_HOME=$(abspath $(VENV))/lint
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-slow check format bench serve docs lock clean
+.PHONY: help setup setup-dev demo test test-slow check format bench bench-models serve docs lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,7 +54,13 @@ format: $(VENV)/.dev ## Rewrite Python and SQL in the house format
 bench: $(VENV)/.dev ## Measure the steps of a run; writes JSON and a table
 	@$(BIN)/python tests/bench/run_steps.py
 	@$(BIN)/python tests/bench/landing.py
+	@$(BIN)/python tests/bench/synthetic.py
 	@$(BIN)/python tests/bench/features.py --items 1000000 3000000 10000000
+
+bench-models: $(VENV)/.dev ## Measure the models (speed; accuracy where the Korean set is) and write the page
+	@$(BIN)/python tests/bench/models.py speed
+	@test -z "$$TIDEWAITER_KOREA_DIR" || $(BIN)/python tests/bench/models.py korea
+	@$(BIN)/python tests/bench/models.py write
 
 serve: $(VENV)/.runtime ## Prefect and MLflow on loopback
 	@$(BIN)/tidewaiter serve

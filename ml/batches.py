@@ -94,7 +94,7 @@ def write_score_batch(
                 )
             )
         share = config.scoring.explained_top_share
-        shortlist = inspected(items, share) if share else 0
+        shortlist = min(inspected(items, share), config.scoring.explained_at_most) if share else 0
         _write_explained(connection, settings, config, bundle, scored, explained, shortlist)
         _write_final(connection, bundle, batch, scored, explained)
         metrics = _metrics(connection, settings, config, batch, scored)

@@ -185,6 +185,10 @@ class DriftLimits(Part):
     )
     recent_days: int = Field(default=56, ge=1, description="Days compared with the training period.")
     minimum_items: int = Field(default=200, ge=1, description="Fewer recent items are not judged.")
+    ignore: tuple[str, ...] = Field(
+        default=("calendar__*", "*_items_n", "*_labelled_n", "*_days_since_*", "*reference_n"),
+        description="Features that move by themselves as time passes and history grows.",
+    )
 
 
 class Range(Part):
@@ -233,6 +237,9 @@ class ScoringChoice(Part):
 
     explained_top_share: float = Field(
         ge=0, le=1, description="Explained: this share by score and this share by expected recovery."
+    )
+    explained_at_most: int = Field(
+        default=50_000, ge=1, description="Of each of the two, at most so many: exact reasons take time."
     )
     explained_ranks: int = Field(
         ge=0, description="Explained as well: the first so many of an office and day."

@@ -1,6 +1,6 @@
 """How far the present has moved from what a model was fitted on: features, scores, labels, performance.
 
-Population stability index over the deciles of the fit window: sum((a - e) ln(a / e)), 0 where nothing
+Population stability index over the deciles of the calibration window: sum((a - e) ln(a / e)), 0 where nothing
 moved; 0.1 and 0.25 are the usual marks (Siddiqi 2006). The reference is a few numbers per feature, stored
 with the model, so that no training row is needed to watch it.
 """
@@ -8,7 +8,7 @@ with the model, so that no training row is needed to watch it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ _DECILES = np.arange(1, 10) / 10
 # A bin that is empty on one side would make the index infinite; half an item in a thousand does not.
 _EMPTY_SHARE = 0.0005
 _DISTINCT_AT_MOST = 10
+_ENOUGH = 200
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,11 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Reference:
-    """The population that a model was fitted on.
+    """The population that a model knew when it went to work.
 
     Attributes:
         n: Items.
-        irregular_rate: Share of irregular items.
+        irregular_rate: Share of irregular items among all it was fitted and calibrated on.
         distributions: Of every feature and of `score`.
     """
 
@@ -75,12 +76,18 @@ class Reference:
         )
 
 
-def reference_population(fit: LabelledItems, bundle: Bundle) -> Reference:
-    """Return the reference of a model: its fit items, and its own scores of them."""
-    columns = {name: fit.matrix[:, place] for place, name in enumerate(fit.features)}
+def reference_population(fit: LabelledItems, later: LabelledItems, bundle: Bundle) -> Reference:
+    """Return the reference of a model: how features and scores lay just before it went to work.
+
+    That is the calibration window where it is large enough: scores of the items that a model was fitted on
+    are not the scores it gives to new ones, and the oldest of them had no history yet.
+    """
+    known = later if len(later) >= _ENOUGH else fit
+    columns = {name: known.matrix[:, place] for place, name in enumerate(known.features)}
     found = {name: distribution(values.astype(np.float64)) for name, values in columns.items()}
-    found[SCORE] = distribution(bundle.score(fit.matrix))
-    return Reference(len(fit), float(fit.is_irregular.mean()), found)
+    found[SCORE] = distribution(bundle.score(known.matrix))
+    rate = (fit.is_irregular.sum() + later.is_irregular.sum()) / (len(fit) + len(later))
+    return Reference(len(known), float(rate), found)
 
 
 def distribution(values: Floats) -> Distribution:
@@ -102,19 +109,16 @@ def psi(reference: Distribution, values: Floats) -> float:
     return float(((actual - expected) * np.log(actual / expected)).sum())
 
 
-def psi_of_matrix(reference: Reference, features: tuple[str, ...], matrix: Matrix) -> dict[str, float]:
-    """Return the index of every feature that the reference knows, the largest first."""
+def psi_of_matrix(
+    reference: Reference, features: tuple[str, ...], matrix: Matrix, ignore: tuple[str, ...] = ()
+) -> dict[str, float]:
+    """Return the index of every feature that the reference knows and no glob ignores, the largest first."""
     found = {
         name: psi(reference.distributions[name], matrix[:, place].astype(np.float64))
         for place, name in enumerate(features)
-        if name in reference.distributions
+        if name in reference.distributions and not any(fnmatchcase(name, glob) for glob in ignore)
     }
     return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
-
-
-def recent_window(last: date, days: int) -> tuple[date, date]:
-    """Return the last so many days up to and including `last`."""
-    return last - timedelta(days=days - 1), last
 
 
 def _shares(values: Floats, edges: Floats) -> Floats:

@@ -245,7 +245,9 @@ def _drift(contenders: tuple[Contender, ...]) -> tuple[list[dict[str, Any]], lis
             continue
         names.append(each.label)
         scored = each.scored
-        indexes = psi_of_matrix(reference, each.bundle.features, scored.items.matrix)
+        indexes = psi_of_matrix(
+            reference, each.bundle.features, scored.items.matrix, each.config.drift.ignore
+        )
         indexes = {SCORE: psi(reference.distributions[SCORE], scored.score), **indexes}
         for feature, index in indexes.items():
             found.setdefault(feature, {})[each.label] = index

@@ -1,7 +1,7 @@
 """Whether a champion still lives in the world it was trained for: one report per member and run.
 
-Features and scores are compared with the reference stored with the model, labels with the rate of its fit
-window, performance with its own test window. Limits stand in the configuration; what crosses one becomes a
+Features and scores are compared with the reference stored with the model, labels with the rate it was trained
+on, performance with its own test window. Limits stand in the configuration; what crosses one becomes a
 finding, and the flow raises the event.
 """
 
@@ -115,7 +115,7 @@ def watch_member(settings: Settings, config: ModelConfig, member_iso2: str) -> D
     if len(matrix) < limits.minimum_items:
         return DriftReport(*about, {}, (), f"fewer than {limits.minimum_items} recent items")
     indexes = {SCORE: psi(reference.distributions[SCORE], bundle.score(matrix))}
-    indexes |= psi_of_matrix(reference, bundle.features, matrix)
+    indexes |= psi_of_matrix(reference, bundle.features, matrix, limits.ignore)
     labelled = read_labelled(settings, config, member_iso2, bundle.features, bundle.vocabularies)
     findings = [
         *_moved(indexes, limits),
@@ -208,7 +208,7 @@ def _label_rate(rate: Interval, reference: Reference, limits: DriftLimits) -> li
             value=rate.value,
             limit=low if bounds[1] < low else high,
             severity="alarm",
-            words=f"irregular rate of recent labels is {rate.as_text()}, of the fit window {was:.3f}",
+            words=f"irregular rate of recent labels is {rate.as_text()}, when it was trained {was:.3f}",
         )
     ]
 
