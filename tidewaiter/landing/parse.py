@@ -30,7 +30,9 @@ _ISO_INSTANT = (
 _OFFSET_DIRECTIVE = "%z"
 # A number before its unit is converted, and the digits of a factor: together the 38 that a decimal has, so
 # that no product overflows. Ten decimals are a tenth of a milligram of a tonne.
-_UNCONVERTED = "DECIMAL(24,10)"
+# Most numbers fit into the narrow one's 64 bits, and DuckDB reads texts into it a hundred times
+# faster.
+_UNCONVERTED, _NARROW = "DECIMAL(24,10)", "DECIMAL(18,10)"
 _FACTOR_DIGITS = 14
 
 
@@ -98,7 +100,9 @@ def decimal_sql(field: Field, value: str, unit: Unit | None) -> str:
         return f"try_cast({value} as {field.duckdb_type})"
     places = max(0, -int(unit.factor.as_tuple().exponent))
     factor = f"cast('{unit.factor}' as DECIMAL({_FACTOR_DIGITS},{places}))"
-    return f"try_cast(try_cast({value} as {_UNCONVERTED}) * {factor} as {field.duckdb_type})"
+    narrow = f"cast(try_cast({value} as {_NARROW}) as {_UNCONVERTED})"
+    number = f"coalesce({narrow}, try_cast({value} as {_UNCONVERTED}))"
+    return f"try_cast({number} * {factor} as {field.duckdb_type})"
 
 
 def cast_sql(field: Field, value: str, value_type: str, zone: str, unit: Unit | None = None) -> str:
