@@ -227,10 +227,10 @@ class Landing:
         folders = list((home / "landing").glob("*/member=*/extract=*"))
         for folder in folders:
             receipt = json.loads((folder / "receipt.json").read_text())
+            # Each must be there with its receipt: a folder comes as a whole or not at all.
             rows = [count(folder / name) for name in ("rows.parquet", "quarantine.parquet")]
             assert rows == [receipt["rows_landed"], receipt["rows_quarantined"]]
             assert receipt["rows_in"] == sum(rows)
-        assert len(seen) == 2 * len(folders)
         return len(folders)
 
 
