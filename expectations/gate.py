@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +55,7 @@ def run_gate(
     settings: Settings,
     expected_rows: int | None = None,
     scope: str = "",
+    not_sent: Collection[str] = (),
 ) -> GateResult:
     """Judge one member's tables and keep the verdict. Never raises for what the rows are like.
 
@@ -68,6 +69,7 @@ def run_gate(
         settings: Home folder, memory limit, threads, folder of the members.
         expected_rows: Exact number of rows of the main table, where the caller knows it.
         scope: Part of the member's rows, such as an extract's id, that gets a verdict of its own.
+        not_sent: Columns that the member need not send: their being empty is no fault.
 
     Raises:
         TidewaiterError: A file is missing or not Parquet, or the stage has no such table.
@@ -84,7 +86,7 @@ def run_gate(
     }
     inputs = fingerprint.of_json(asked)
     with open_duckdb(settings) as connection:
-        opened = _open_tables(connection, files, limits, member_iso2, expected_rows)
+        opened = _open_tables(connection, files, limits, member_iso2, expected_rows, not_sent)
         suite_fingerprint = _suite_fingerprint(opened)
         known = load_verdict(stage, member_iso2, settings, scope)
         if known and _still_holds(known, inputs, suite_fingerprint):
@@ -129,6 +131,7 @@ def _open_tables(
     limits: StageLimits,
     member_iso2: str,
     expected_rows: int | None,
+    not_sent: Collection[str],
 ) -> list[_Opened]:
     opened = []
     for name, paths in files.items():
@@ -137,7 +140,7 @@ def _open_tables(
             connection, name, paths, member_iso2 if table.holds_all_members else None
         )
         rows_due = expected_rows if name == limits.main_table else None
-        checks = build_checks(member_iso2, columns, table, rows_due)
+        checks = build_checks(member_iso2, columns, table, rows_due, not_sent)
         opened.append(_Opened(name, table, columns, rows, checks))
     return opened
 

@@ -7,7 +7,7 @@ run is `expectations.translation`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -25,6 +25,7 @@ def build_checks(
     columns: Mapping[str, str],
     limits: TableLimits,
     expected_rows: int | None = None,
+    not_sent: Collection[str] = (),
 ) -> tuple[Check, ...]:
     """Return the checks of one table, in a fixed order.
 
@@ -36,6 +37,7 @@ def build_checks(
         columns: The table's actual columns with their DuckDB types.
         limits: The table's limits, the member's own ones first.
         expected_rows: Exact number of rows, where the caller knows it.
+        not_sent: Columns that the member need not send: no limit on how many of their values are null.
     """
     dataset = load_dataset(limits.canonical) if limits.canonical else None
     declared = dataset.landed_columns if dataset else limits.columns
@@ -57,7 +59,11 @@ def build_checks(
     if is_whole:
         checks += _rules(dataset, limits)
     checks += _finite(sound, checks)
-    return tuple(check for check in checks if _is_runnable(check, sound))
+    return tuple(
+        check
+        for check in checks
+        if _is_runnable(check, sound) and not (check.kind == "null_share" and check.column in not_sent)
+    )
 
 
 def schema_faults(columns: Mapping[str, str], limits: TableLimits) -> dict[str, str]:

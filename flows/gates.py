@@ -11,7 +11,8 @@ from expectations.gate import run_gate
 from expectations.verdicts import GateResult, is_accepted, load_verdict
 from flows.progress import step
 from tidewaiter import fingerprint
-from tidewaiter.contracts import list_members, load_contract
+from tidewaiter.canonical import DatasetName, load_dataset
+from tidewaiter.contracts import Contract, list_members, load_contract
 from tidewaiter.errors import GateRefused, Problem, TidewaiterError
 from tidewaiter.landing import Receipt, find_files, landed_receipts
 from tidewaiter.settings import Settings
@@ -34,6 +35,7 @@ def judge_landing(settings: Settings, member: str) -> list[GateResult]:
     taken back or sent again, its verdict is left out.
     """
     judged = []
+    contract = load_contract(settings.members_dir, member)
     for receipt in _receipts(settings, member):
         if receipt.refused:
             continue
@@ -46,10 +48,27 @@ def judge_landing(settings: Settings, member: str) -> list[GateResult]:
             if receipt.dataset == "declaration_items"
             else None,
             scope=_scope(receipt),
+            not_sent=_not_sent(contract, receipt.dataset),
         )
         if result.passed or _is_offered(settings, receipt):
             judged.append(result)
     return judged
+
+
+def _not_sent(contract: Contract, dataset: DatasetName) -> frozenset[str]:
+    """Return the fields that no entry of the contract fills, or that a file may be without.
+
+    A member may have any subset of the fields: `members show` says what it lacks for it. A limit on
+    empty values is for columns that ought to have some.
+    """
+    always = {
+        name
+        for extract in contract.extracts
+        if extract.dataset == dataset
+        for name, mapping in extract.fields.items()
+        if not mapping.optional
+    }
+    return frozenset(load_dataset(dataset).by_name) - always
 
 
 def judge_features(settings: Settings, member: str) -> list[GateResult]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -73,6 +73,7 @@ def ingest_member(settings: Settings, member: str) -> IngestReport:
     files = [
         (extract, path) for extract in contract.extracts for path in find_files(extract, contract, settings)
     ]
+    files, claimed_twice = _claimed_once(contract, files)
     with step(f"{contract.member} land") as running:
         tally = _land_all(settings, contract, files, running)
         receipts = tuple(r for r in landed_receipts(settings.paths) if r.member_iso2 == contract.member)
@@ -81,10 +82,28 @@ def ingest_member(settings: Settings, member: str) -> IngestReport:
         running.note(
             f"{tally.landed_now} new of {len(files)} files, {rows_in} rows in, {quarantined} quarantined"
         )
-        if problems := [*not_fetched, *tally.problems]:
+        if problems := [*not_fetched, *claimed_twice, *tally.problems]:
             raise (GateRefused if tally.refused else TidewaiterError)(problems)
     report = IngestReport(contract.member, receipts, tally.landed_now)
     return replace(report, note=_why_nothing(contract, settings)) if report.is_absent else report
+
+
+def _claimed_once(
+    contract: Contract, files: list[tuple[Extract, Path]]
+) -> tuple[list[tuple[Extract, Path]], list[Problem]]:
+    """Leave out files that two entries of one dataset claim: the second would take the first one's place."""
+    claims = Counter((extract.dataset, path) for extract, path in files)
+    problems = [
+        Problem(
+            f"{number} entries of dataset {dataset} match this file, so nothing of it is landed there",
+            where=f"member {contract.member}, file {path.name}",
+            expected="one entry of a dataset for a file",
+            next_step="narrow `files` in the contract",
+        )
+        for (dataset, path), number in claims.items()
+        if number > 1
+    ]
+    return [(extract, path) for extract, path in files if claims[extract.dataset, path] == 1], problems
 
 
 def generate_synthetic(settings: Settings) -> None:

@@ -47,6 +47,7 @@ def ingest(members: MembersOption = None, as_json: JsonFlag = False) -> None:
             "extract": receipt.extract_id,
             "rows_in": receipt.rows_in,
             "rows_landed": receipt.rows_landed,
+            "of_them_repeats": receipt.rows_repeated,
             "rows_quarantined": receipt.rows_quarantined,
         }
         for report in done.results.values()

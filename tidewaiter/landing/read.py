@@ -263,7 +263,8 @@ class _PieceReader:
     def _locate(self, rows: int, rejected: Rejected) -> RowLines:
         extra, blank = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
         if not rows_fill_all_lines(self.piece.text, rows, rejected.offsets.size):
-            extents = self.records.folder / "extents.parquet"
+            # A name of its own: pieces are read side by side.
+            extents = self.records.folder / f"extents-{self.piece.text.path.stem}.parquet"
             self._guarded(
                 lambda: self._run(
                     lambda source: f"copy ({self._extents_sql(source)}) to {quote_literal(extents)}",
@@ -276,6 +277,7 @@ class _PieceReader:
             ).fetchnumpy()
             extra[found["file_row_number"]] = found["extra"]
             blank[found["file_row_number"]] = found["blank"]
+            extents.unlink()
         return locate_rows(self.piece.text, rejected, extra, blank, self.records.where)
 
     def _extents_sql(self, source: str) -> str:

@@ -234,3 +234,11 @@ def test_items_may_wait_for_what_their_header_brings_and_others_may_not(
         ("importer_id", 40),
         ("office_code_where_header_is_not_apart", 40),
     ]
+
+
+def test_a_column_that_is_not_sent_may_be_empty(write_landed: Writer, settings: Settings) -> None:
+    path = write_landed({"net_kg": "null", "declarant_id": "null", "importer_id": "null"})
+    refused = run_gate("landing", "KR", path, settings, not_sent=("net_kg", "declarant_id"))
+    assert [failure.column for failure in refused.failures] == ["importer_id"]
+    everything = run_gate("landing", "KR", path, settings, not_sent=("net_kg", "declarant_id", "importer_id"))
+    assert everything.passed

@@ -157,3 +157,20 @@ def test_a_database_lands_in_parts_and_its_watermark_follows(sources, member):
     ingest_member(sources.settings, "XT")
     assert record()["watermark"] == "D8"
     assert counts(sources) == [("items.parquet", 3), ("items.parquet", 5)]
+
+
+def test_a_file_that_two_entries_of_one_dataset_claim_is_named_and_the_others_land(
+    sources, member, csv_header
+):
+    folder = member({"member": "sent"}, {"member": "sent"})
+    contract = yaml.safe_load((folder / "contract.yaml").read_text())
+    contract["extracts"][0]["files"], contract["extracts"][1]["files"] = ["*.csv"], ["late*.csv"]
+    (folder / "contract.yaml").write_text(yaml.safe_dump(contract))
+    (folder / "sent").mkdir()
+    (folder / "sent" / "items.csv").write_bytes(csv_header.encode() + rows(0, 5))
+    (folder / "sent" / "late_items.csv").write_bytes(csv_header.encode() + rows(5, 8))
+    with pytest.raises(TidewaiterError) as raised:
+        ingest_member(sources.settings, "XT")
+    assert "2 entries of dataset declaration_items match this file" in str(raised.value)
+    assert "late_items.csv" in str(raised.value)
+    assert counts(sources) == [("items.csv", 5)]
