@@ -86,6 +86,7 @@ def _speed(arguments: argparse.Namespace) -> dict[str, Any]:
             done = subprocess.run(words, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise SystemExit(f"{step} failed:\n{done.stderr}")
+            sys.stderr.write(f"{step} done\n")
             if step not in ("mart", "big"):
                 found[step] = json.loads(done.stdout.splitlines()[-1])
     finally:
