@@ -54,6 +54,7 @@ format: $(VENV)/.dev ## Rewrite Python and SQL in the house format
 bench: $(VENV)/.dev ## Measure the steps of a run; writes JSON and a table
 	@$(BIN)/python tests/bench/run_steps.py
 	@$(BIN)/python tests/bench/landing.py
+	@$(BIN)/python tests/bench/synthetic.py
 
 bench-models: $(VENV)/.dev ## Measure the models (speed; accuracy where the Korean set is) and write the page
 	@$(BIN)/python tests/bench/models.py speed

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import config, members, models, privacy, quarantine, runs, serving, steps
+from flows.commands import config, members, models, privacy, quarantine, runs, serving, steps, synth
 from flows.commands.console import errors_for_people, set_up_logging
 from tidewaiter import __version__
 
@@ -25,6 +25,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
+app.add_typer(synth.app, name="synth")
 for command in (*runs.COMMANDS, *steps.COMMANDS, *serving.COMMANDS):
     app.command()(command)
 

@@ -24,7 +24,7 @@ from tidewaiter.landing import (
 from tidewaiter.pseudonyms import load_pseudonymiser
 from tidewaiter.settings import Settings
 from tidewaiter.synthetic import generate_members
-from tidewaiter.synthetic.profiles import PROFILES
+from tidewaiter.synthetic.profiles import DEMO_MEMBERS
 
 logger = logging.getLogger(__name__)
 
@@ -109,13 +109,13 @@ def _claimed_once(
 def generate_synthetic(settings: Settings) -> None:
     """Write the extracts of the synthetic members, unless they lie there already."""
     with step("generate synthetic members") as running:
-        members = generate_members(settings.paths, seed=settings.seed)
+        members = generate_members(settings.paths, DEMO_MEMBERS, seed=settings.seed)
         running.note(", ".join(member.member_iso2 for member in members))
 
 
 def demo_members(settings: Settings) -> list[str]:
     """Return the members of the demo: the synthetic ones, and Korea where its set is to hand."""
-    return [*PROFILES, *(["KR"] if settings.korea_dir else [])]
+    return [*DEMO_MEMBERS, *(["KR"] if settings.korea_dir else [])]
 
 
 def _fetch_all(settings: Settings, contract: Contract) -> tuple[list[tuple[Extract, Source]], list[Problem]]:

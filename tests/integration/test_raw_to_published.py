@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import json
 import re
 import stat
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -222,24 +225,34 @@ def test_a_score_leads_back_to_its_data(undisturbed, published):
     assert client.get_model_version_by_alias("irregularity-pooled", "champion").run_id
 
 
+def unpacked(path: Path) -> bytes:
+    """Return the content of a file that may be packed."""
+    if path.suffix == ".gz":
+        return gzip.decompress(path.read_bytes())
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            return b"".join(archive.read(name) for name in archive.namelist())
+    return path.read_bytes()
+
+
 @pytest.fixture(scope="module")
 def identifiers(undisturbed) -> set[str]:
     """Every identifier of a party or officer in the members' files, in clear."""
     settings = undisturbed.settings
-    personal = {
-        field.name
-        for field in load_dataset("declaration_items").fields
-        if field.sensitivity in ("party", "officer")
-    }
     found: set[str] = set()
     for member in MEMBERS:
         contract = load_contract(settings.members_dir, member)
         for extract in contract.extracts:
-            columns = {mapping.column for name, mapping in extract.fields.items() if name in personal}
+            fields = load_dataset(extract.dataset).by_name
+            columns = {
+                mapping.column
+                for name, mapping in extract.fields.items()
+                if fields[name].sensitivity in ("party", "officer")
+            }
             for path in find_files(extract, contract, settings) if columns else []:
-                with path.open(encoding=extract.format.encoding, newline="") as handle:
-                    for line in csv.DictReader(handle, delimiter=extract.format.delimiter):
-                        found |= {line[column] for column in columns if line.get(column)}
+                lines = io.StringIO(unpacked(path).decode(extract.format.encoding), newline="")
+                for line in csv.DictReader(lines, delimiter=extract.format.delimiter):
+                    found |= {line[column] for column in columns if line.get(column)}
     assert {"P05001793", "AG0002"} & found
     return found
 

@@ -25,7 +25,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     pseudonymiser = load_pseudonymiser(settings.paths, environment={})
     for member in MEMBERS:
         contract = load_contract(settings.members_dir, member)
-        for extract in contract.extracts:
+        extracts = [
+            one for one in contract.extracts if one.dataset in ("declaration_items", "exchange_rates")
+        ]
+        for extract in extracts:
             for path in find_files(extract, contract, settings):
                 land_file(path, extract, contract, settings, pseudonymiser)
     return settings
@@ -38,9 +41,9 @@ def landed(settings: Settings, member: str, file: str, dataset: str = "declarati
 @pytest.mark.parametrize("member", MEMBERS)
 def test_quarantine_is_the_fault_ledger_line_by_line(settings: Settings, member: str) -> None:
     ledger = json.loads(
-        (settings.paths.synthetic / member.lower() / "truth" / "faults.json").read_text(encoding="utf-8")
+        (settings.paths.synthetic / member.lower() / "faults.json").read_text(encoding="utf-8")
     )
-    planted = {(fault["file"].removeprefix("extracts/"), fault["line"]) for fault in ledger}
+    planted = {(fault["file"], fault["line"]) for fault in ledger}
     receipts = [json.loads(path.read_text()) for path in settings.paths.landing.rglob("receipt.json")]
     file_of = {receipt["extract_id"]: receipt["source_file"] for receipt in receipts}
     quarantined = duckdb.sql(
@@ -84,11 +87,14 @@ def test_uninspected_items_land_without_a_label(settings: Settings, member: str)
         f"""
         select
             count(is_irregular),
-            count(*) filter (is_irregular is not null and lane_initial_code not in ('RED', 'YELLOW'))
+            count(*) filter (
+                is_irregular is not null and label_source_code <> 'PCA'
+                and lane_final_code not in ('RED', 'YELLOW')
+            )
             + count(*) filter ((is_irregular is null) <> (label_at is null))
             + count(*) filter ((is_irregular is null) <> (label_source_code is null))
         from '{landed(settings, member, "rows.parquet")}'
         """
     ).fetchone() or (0, 1)
-    assert labelled > 0.25 * ITEMS
+    assert labelled > 0.2 * ITEMS
     assert wrong == 0

@@ -10,6 +10,7 @@ from typing import Any
 
 from tidewaiter import files
 from tidewaiter.errors import Problem, TidewaiterError
+from tidewaiter.fence import refuse_truth
 from tidewaiter.home import Home
 
 RECEIVED_FILE = "received.json"
@@ -71,7 +72,9 @@ def store_raw(path: Path, member_iso2: str, sha256: str, home: Home) -> StoredRa
 
     Raises:
         TidewaiterError: The file changed between the digest and the copy.
+        UsageProblem: The file is the truth behind synthetic extracts.
     """
+    refuse_truth(path)
     folder = home.raw / member_iso2 / sha256
     received = files.read_json(folder / RECEIVED_FILE)
     if received is None:

@@ -1,35 +1,46 @@
-"""Writing synthetic members under `TIDEWAITER_HOME/synthetic`: same request, same bytes, written once.
+"""Writing synthetic members: same request, same bytes, written once.
 
-A member's folder holds `extracts/` (what landing may read), `truth/` (what only evaluation may read)
-and `manifest.json`. The folder is replaced as a whole, or not at all.
+A member's folder holds `extracts/` (what landing may read), `truth/` (what only evaluation may read),
+`faults.json` (the ledger of faults in the extracts) and `manifest.json`. The folder is replaced as a
+whole, or not at all. Rows are drawn and written chunk by chunk, one chunk being drawn while the one
+before is written: memory does not grow with the items.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from tidewaiter import fingerprint
 from tidewaiter.errors import Problems, UsageProblem
+from tidewaiter.fence import EXTRACTS, TRUTH
 from tidewaiter.files import folder_replaced_atomically, read_json, write_json_atomically
 from tidewaiter.home import Home
-from tidewaiter.synthetic.dialects import DIALECTS, Dialect
-from tidewaiter.synthetic.faults import plant_faults, write_ledger
-from tidewaiter.synthetic.profiles import PROFILES, Request, WorldParameters, find_profiles
-from tidewaiter.synthetic.rows import World, draw_world
-from tidewaiter.synthetic.writing import join_lines, slice_files, spell_items, spell_rates, write_lines
+from tidewaiter.synthetic import standing
+from tidewaiter.synthetic.aggregates import Flows
+from tidewaiter.synthetic.dialects import DIALECTS
+from tidewaiter.synthetic.parameters import Plan, WorldParameters, small_plan
+from tidewaiter.synthetic.profiles import DEMO_MEMBERS, Request, find_profiles
+from tidewaiter.synthetic.sending import Sending
+from tidewaiter.synthetic.setting import Setting
+from tidewaiter.synthetic.tables import to_tables
+from tidewaiter.synthetic.truth import Truth
+from tidewaiter.synthetic.world import DrawnChunk, World
 
-EXTRACTS = "extracts"
-TRUTH = "truth"
+FAULTS = "faults.json"
 MANIFEST = "manifest.json"
 FIRST_MONTH = date(2024, 1, 1)
+
+# Called with the member and how many goods lines of how many are written.
+Progress = Callable[[str, int, int], None]
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +52,7 @@ class GeneratedMember:
     Attributes:
         member_iso2: User-assigned ISO 3166-1 code.
         folder: The member's folder.
-        items: Goods lines, faulty ones included.
+        items: Goods lines in the extracts, faulty and re-registered ones included.
         files: Extracts, relative to `folder`.
         faults: Planted raw-file faults.
         is_rewritten: False where everything stood already.
@@ -57,15 +68,16 @@ class GeneratedMember:
 
 def generate_members(
     home: Home,
-    members: Iterable[str] = tuple(PROFILES),
+    members: Iterable[str] = DEMO_MEMBERS,
     items_per_member: int | Mapping[str, int] | None = None,
     months: int = 18,
     seed: int = 7,
     *,
     first_month: date = FIRST_MONTH,
     world: WorldParameters | None = None,
+    plan: Plan | None = None,
 ) -> list[GeneratedMember]:
-    """Write the extracts, truth and manifest of synthetic members, where they do not stand already.
+    """Write small synthetic members under the home, where they do not stand already.
 
     Args:
         home: Where `synthetic/` lies.
@@ -74,10 +86,29 @@ def generate_members(
         months: Length of the period from `first_month`; extracts are as known at its end.
         seed: Root of all random streams.
         first_month: Any day of the first month.
-        world: Strengths of the world; else the defaults.
+        world: Strengths of the world; else those of small worlds.
+        plan: All strengths; else everything, as frequent as small worlds need it.
 
     Raises:
         UsageProblem: Unknown member, or a number below one.
+    """
+    chosen = plan or small_plan(world)
+    requests = make_requests(members, items_per_member, months, seed, chosen, first_month)
+    return write_members(home.synthetic, requests)
+
+
+def make_requests(
+    members: Iterable[str],
+    items_per_member: int | Mapping[str, int] | None,
+    months: int,
+    seed: int,
+    plan: Plan,
+    first_month: date = FIRST_MONTH,
+) -> list[Request]:
+    """Return one request per member.
+
+    Raises:
+        UsageProblem: Unknown member, or a number below one; carries all problems.
     """
     profiles = find_profiles(members)
     by_member = items_per_member if isinstance(items_per_member, Mapping) else {}
@@ -85,7 +116,7 @@ def generate_members(
     requests = [
         Request(
             profile=profile,
-            world=world or WorldParameters(),
+            plan=plan,
             items=by_member.get(profile.member_iso2, profile.items if fallback is None else fallback),
             first_month=first_month.replace(day=1),
             months=months,
@@ -94,7 +125,14 @@ def generate_members(
         for profile in profiles
     ]
     _check(requests)
-    return [_generate(home, request) for request in requests]
+    return requests
+
+
+def write_members(
+    out: Path, requests: Iterable[Request], progress: Progress | None = None
+) -> list[GeneratedMember]:
+    """Write each requested member to its folder in `out`, unless it stands there already."""
+    return [_generate(out, request, progress) for request in requests]
 
 
 def _check(requests: Iterable[Request]) -> None:
@@ -109,60 +147,91 @@ def _check(requests: Iterable[Request]) -> None:
     problems.raise_if_any()
 
 
-def _generate(home: Home, request: Request) -> GeneratedMember:
+def _generate(out: Path, request: Request, progress: Progress | None) -> GeneratedMember:
     member = request.profile.member_iso2
-    folder = home.synthetic / member.lower()
+    folder = out / member.lower()
     identity = _identity(request)
-    standing = read_json(folder / MANIFEST)
-    if standing is not None and _stands(folder, standing, identity):
+    standing_manifest = read_json(folder / MANIFEST)
+    if standing_manifest is not None and _stands(folder, standing_manifest, identity):
         _log.info("synthetic member %s stands already", member)
-        return _generated(request, folder, standing, is_rewritten=False)
+        if progress:
+            progress(member, request.items, request.items)
+        return _generated(request, folder, standing_manifest, is_rewritten=False)
     with folder_replaced_atomically(folder) as partial:
-        faults = _write_member(request, DIALECTS[member], draw_world(request), partial)
+        items, faults = _write_member(request, partial, progress)
         files = {
             path.relative_to(partial).as_posix(): fingerprint.of_file(path)
             for path in sorted(partial.rglob("*"))
             if path.is_file()
         }
-        manifest = identity | {"items": request.items, "faults": faults, "files": files}
+        manifest = identity | {"items": items, "faults": faults, "files": files}
         write_json_atomically(partial / MANIFEST, manifest)
-    _log.info("synthetic member %s: %d items in %d files", member, request.items, len(files))
+    _log.info("synthetic member %s: %d items in %d files", member, items, len(files))
     return _generated(request, folder, manifest, is_rewritten=True)
 
 
-def _write_member(request: Request, dialect: Dialect, world: World, folder: Path) -> int:
-    """Write one member's extracts and truth into an empty folder; return the number of faults."""
-    extracts, truth = folder / EXTRACTS, folder / TRUTH
+def _write_member(request: Request, folder: Path, progress: Progress | None) -> tuple[int, int]:
+    """Write one member into an empty folder; return the number of goods lines and of faults."""
+    member, dialect = request.profile.member_iso2, DIALECTS[request.profile.member_iso2]
+    extracts, truth_folder = folder / EXTRACTS, folder / TRUTH
     extracts.mkdir()
-    truth.mkdir()
-    clean = spell_items(world, request, dialect)
-    spoilt = plant_faults(request, dialect, clean)
-    files = slice_files(world, request, dialect)
-    for file in files:
-        lines = spoilt.lines.slice(file.first_row, file.end_row - file.first_row)
-        write_lines(extracts / file.name, clean.column_names, lines, dialect)
-    rates = spell_rates(world, request, dialect)
-    write_lines(extracts / dialect.rates_file_name, rates.column_names, join_lines(rates, dialect), dialect)
-    ledger = write_ledger(spoilt, clean, files, dialect, EXTRACTS)
-    write_json_atomically(truth / "faults.json", ledger)
-    declaration_id = clean[dialect.faults.fields["declaration_id"]]
-    table = world.truth.add_column(0, "declaration_id", declaration_id)
-    pq.write_table(table, truth / "items.parquet", compression="zstd")
-    return len(ledger)
+    truth_folder.mkdir()
+    world = World(request)
+    sending = Sending(world.setting, dialect, extracts)
+    truth = Truth(world.setting, dialect, sending, truth_folder)
+    flows = Flows(world.setting)
+    done = 0
+
+    def write(drawn: DrawnChunk) -> None:
+        tables = to_tables(world.setting, drawn)
+        sending.add(tables, drawn.chunk.month)
+        truth.add(tables)
+
+    # One chunk is written while the next is drawn; never more than these two are held.
+    with ThreadPoolExecutor(max_workers=1) as writer:
+        pending: Future[None] | None = None
+        for drawn in world.chunks():
+            flows.add(drawn)
+            if pending is not None:
+                pending.result()
+            pending = writer.submit(write, drawn)
+            done += drawn.chunk.items
+            if progress:
+                progress(member, done, request.items)
+        if pending is not None:
+            pending.result()
+    _send_standing(world.setting, flows, sending)
+    truth.close()
+    ledger = sending.close()
+    write_json_atomically(folder / FAULTS, sorted(ledger, key=lambda fault: (fault["file"], fault["line"])))
+    return sending.rows, len(ledger)
+
+
+def _send_standing(setting: Setting, flows: Flows, sending: Sending) -> None:
+    tables: dict[str, Callable[[], pa.Table]] = {
+        "roster": lambda: standing.roster(setting),
+        "tariff": lambda: standing.tariff(setting),
+        "rates": lambda: standing.exchange_rates(setting),
+        "flows": flows.own,
+        "mirror": flows.mirror,
+    }
+    for kind in DIALECTS[setting.request.profile.member_iso2].files:
+        if kind.source in tables:
+            sending.add_table(kind, tables[kind.source]())
 
 
 def _identity(request: Request) -> dict[str, Any]:
     """What determines the bytes: the generator's own source and its parameters."""
     parameters = {
         "member": asdict(request.profile),
-        "world": asdict(request.world),
+        "plan": asdict(request.plan),
         "items": request.items,
         "first_month": request.first_month.isoformat(),
         "months": request.months,
         "seed": request.seed,
     }
     return {
-        "generator": fingerprint.of_tree(Path(__file__).parent, ("*.py", "*.csv")),
+        "generator": fingerprint.of_tree(Path(__file__).parent, ("**/*.py", "*.csv")),
         # Through JSON, so that what was read back compares equal to what would be written.
         "parameters": json.loads(json.dumps(parameters)),
     }

@@ -1,270 +1,345 @@
-"""Who ships what, truly: parties, declarations in time, goods, prices. Nothing here is declared yet."""
+"""Who ships what, truly: declarations in time, their goods and prices. Nothing here is declared yet."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tidewaiter.synthetic.goods import HUBS, ORIGIN_ZIPF, ORIGINS, Commodities, Tariff
-from tidewaiter.synthetic.profiles import Generator, Request, zipf_shares
+from tidewaiter.synthetic.columns import NOBODY, Columns, spread
+from tidewaiter.synthetic.goods import HUBS, NOVEL_ORIGIN, ORIGIN_ZIPF, ORIGINS, TRANSIT
+from tidewaiter.synthetic.officers import LONGEST_WAIT_S, SHIFTS
+from tidewaiter.synthetic.parties import PORTFOLIO, SUPPLIERS, draw_declarants
+from tidewaiter.synthetic.periods import Chunk
+from tidewaiter.synthetic.profiles import Generator, draw_by_share, zipf_shares
+from tidewaiter.synthetic.setting import Setting
 
-NOBODY = -1
-_DAY_S = 86_400
-_PORTFOLIO = 6  # subheadings per importer
-_SUPPLIERS = 4  # sellers per importer
+DAY_S = 86_400
+SEA, ROAD, AIR = 1, 3, 4  # UN/ECE Recommendation 19
+_FREIGHT_SHARE = {SEA: 0.05, ROAD: 0.04, AIR: 0.07}  # of CIF at usual distance, assumed
+_INSURANCE_SHARE = 0.005
 _SINGLE_LINE_SHARE = 0.55  # declarations with one item; longer ones geometric, at most 12 (assumed)
+_MOST_LINES = 12
+_ELSEWHERE_SHARE = 0.08  # items outside the importer's portfolio, or of another origin than the seller's
+_HUB_SHARE = 0.10
+_PREFERENCE_CLAIMED = 0.9
+_SPLIT_HOURS = 60
+_DOCUMENT_STEP = 387_420_489  # odd, not a multiple of five: distinct numbers stay distinct
 
 
 @dataclass(frozen=True)
-class Parties:
-    """Everybody who trades with one member; entities are numbered from 0.
+class Declarations(Columns):
+    """One row per declaration; instants are local seconds since 1970-01-01.
 
     Attributes:
-        importer_enters_month: Month index in which the importer first trades.
-        importer_office, importer_declarant: Usual office and declarant.
-        importer_size: Shift of ln consignment value.
-        is_bent: Whether irregularities concentrate on the importer.
-        preferred_scenario: Index of the scenario that a bent importer mostly uses.
-        portfolio: Commodities of each importer, commonest first (importers x 6).
-        suppliers: Sellers of each importer, commonest first (importers x 4).
-        seller_country: Index into `ORIGINS`.
-        seller_price: Shift of ln price.
-        declarants, couriers: How many there are.
-    """
-
-    importer_enters_month: np.ndarray
-    importer_office: np.ndarray
-    importer_declarant: np.ndarray
-    importer_size: np.ndarray
-    is_bent: np.ndarray
-    preferred_scenario: np.ndarray
-    portfolio: np.ndarray
-    suppliers: np.ndarray
-    seller_country: np.ndarray
-    seller_price: np.ndarray
-    declarants: int
-    couriers: int
-
-
-@dataclass(frozen=True)
-class Declarations:
-    """One entry per declaration, in order of registration.
-
-    Attributes:
-        registered_s: Local seconds since 1970-01-01.
-        importer, courier: Entity, or `NOBODY`.
-        dispatch_iso2: Country that the goods truly came from.
-        items: Number of goods lines.
+        importer, courier: Entity, or `NOBODY`. `consignee` is the importer even where none is named.
+        dispatch: Country that the goods truly came from, index into `COUNTRIES`.
+        mode: Transport at the border.
+        lines: Number of goods lines.
+        document: Number of the transport document; a re-registered declaration keeps it.
+        arranged_with: S6, the pair that the declaration is arranged by, or -1.
+        is_split: S5, whether it is a part of a split consignment.
+        is_novel: S12, whether it is of the new kind.
+        is_again: Whether it was registered before and cancelled.
     """
 
     registered_s: np.ndarray
     office: np.ndarray
     importer: np.ndarray
+    consignee: np.ndarray
     declarant: np.ndarray
     seller: np.ndarray
     courier: np.ndarray
-    dispatch_iso2: np.ndarray
-    items: np.ndarray
+    dispatch: np.ndarray
+    mode: np.ndarray
+    lines: np.ndarray
+    document: np.ndarray
+    arranged_with: np.ndarray
+    is_split: np.ndarray
+    is_novel: np.ndarray
+    is_again: np.ndarray
 
 
 @dataclass(frozen=True)
-class TrueItems:
-    """One entry per goods line, in order of declaration and item number.
+class TrueItems(Columns):
+    """One row per goods line, in order of declaration and item number.
 
     Attributes:
-        declaration: Index into `Declarations`.
-        item_no: From 1 within the declaration.
         commodity: Index into `Commodities`.
+        origin: Index into `COUNTRIES`.
+        value_usd: CIF.
+        freight_share, insurance_share: Of the CIF value.
         ln_reference_price: Usual ln USD per kg of this commodity from this origin on this day.
         is_preferential: Whether the goods truly enjoy the free trade agreement and claim it.
     """
 
-    declaration: np.ndarray
     item_no: np.ndarray
     commodity: np.ndarray
-    origin_iso2: np.ndarray
+    origin: np.ndarray
     value_usd: np.ndarray
     net_kg: np.ndarray
     gross_kg: np.ndarray
+    freight_share: np.ndarray
+    insurance_share: np.ndarray
     ln_reference_price: np.ndarray
     is_preferential: np.ndarray
 
 
-def draw_parties(request: Request, goods: Commodities) -> Parties:
-    """Draw the entities and their habits, which persist over the whole period."""
-    random, world, profile = request.stream("parties"), request.world, request.profile
-    importers, sellers = max(40, request.items // 30), max(60, request.items // 25)
-    declarants = max(12, request.items // 250)
-    commodity_shares = zipf_shares(goods.hs6.size, world.commodity_zipf)
-    popularity = random.permutation(goods.hs6.size)
-    enters = random.integers(1, max(2, request.months), importers)
-    offices = len(profile.office_codes)
-    return Parties(
-        importer_enters_month=np.where(random.random(importers) < world.incumbent_share, 0, enters),
-        importer_office=random.choice(offices, importers, p=zipf_shares(offices, 0.7)),
-        importer_declarant=random.choice(
-            declarants, importers, p=zipf_shares(declarants, world.declarant_zipf)
-        ),
-        importer_size=random.normal(0, 0.5, importers),
-        is_bent=_bent_importers(random, importers, world.bent_importer_share),
-        preferred_scenario=random.choice(4, importers, p=[0.45, 0.22, 0.14, 0.19]),
-        portfolio=popularity[random.choice(goods.hs6.size, (importers, _PORTFOLIO), p=commodity_shares)],
-        suppliers=random.integers(0, sellers, (importers, _SUPPLIERS)),
-        seller_country=random.choice(ORIGINS.size, sellers, p=zipf_shares(ORIGINS.size, ORIGIN_ZIPF)),
-        seller_price=random.normal(0, 0.1, sellers),
-        declarants=declarants,
-        couriers=max(3, request.items // 4000),
-    )
-
-
-def draw_declarations(request: Request, parties: Parties) -> Declarations:
-    """Draw declarations in order of time, with exactly `request.items` goods lines among them."""
-    random, world = request.stream("declarations"), request.world
-    items = _lines_per_declaration(random, request.items)
-    size = items.size
-    registered_s = _registration_times(request, random, size)
-    months = registered_s.astype("datetime64[s]").astype("datetime64[M]")
-    month = (months - request.first_day.astype("datetime64[M]")).astype(int)
-    importer = _active_importers(random, month, parties, world.importer_zipf)
+def draw_declarations(setting: Setting, chunk: Chunk) -> Declarations:
+    """Draw a chunk's declarations with exactly `chunk.items` goods lines among them."""
+    request, parties = setting.request, setting.parties
+    world, profile = request.world, request.profile
+    random = request.stream("declarations", chunk.number)
+    lines = _lines_per_declaration(random, chunk.items)
+    size = lines.size
+    importer = parties.occupant[chunk.month][draw_by_share(random, parties.place_shares, size)]
+    importer = importer.astype(np.int64)
     office = np.where(
         random.random(size) < 0.9,
         parties.importer_office[importer],
-        random.integers(0, len(request.profile.office_codes), size),
+        random.integers(0, len(profile.offices), size),
     )
-    declarant = np.where(
-        random.random(size) < world.declarant_stickiness,
-        parties.importer_declarant[importer],
-        random.choice(parties.declarants, size, p=zipf_shares(parties.declarants, world.declarant_zipf)),
-    )
-    supplier = random.choice(_SUPPLIERS, size, p=zipf_shares(_SUPPLIERS, 1.2))
-    seller = parties.suppliers[importer, supplier]
-    by_courier = random.random(size) < world.courier_share
-    via_hub = random.random(size) < 0.10
-    return Declarations(
-        registered_s=registered_s,
+    keeps = (random.random(size) < world.declarant_stickiness) & (office == parties.importer_office[importer])
+    other = draw_declarants(random, office, parties.declarant_office, parties.declarant_shares)
+    seller = parties.suppliers[importer, draw_by_share(random, zipf_shares(SUPPLIERS, 1.2), size)]
+    by_courier = random.random(size) < profile.courier_share
+    is_walk_in = random.random(size) < profile.walk_in_share
+    drawn = Declarations(
+        registered_s=_registration_times(random, chunk, size),
         office=office,
-        importer=np.where(random.random(size) < world.walk_in_share, NOBODY, importer),
-        declarant=declarant,
+        importer=np.where(is_walk_in, NOBODY, importer),
+        consignee=importer,
+        declarant=np.where(keeps, parties.importer_declarant[importer], other),
         seller=seller,
         courier=np.where(by_courier, random.integers(0, parties.couriers, size), NOBODY),
-        dispatch_iso2=np.where(via_hub, random.choice(HUBS, size), ORIGINS[parties.seller_country[seller]]),
-        items=items,
+        dispatch=_dispatch(setting, random, parties.seller_country[seller]),
+        mode=np.where(by_courier, AIR, np.where(random.random(size) < 0.7, SEA, ROAD)),
+        lines=lines,
+        document=np.zeros(size, dtype=np.int64),
+        arranged_with=np.full(size, -1),
+        is_split=np.zeros(size, dtype=bool),
+        is_novel=np.zeros(size, dtype=bool),
+        is_again=np.zeros(size, dtype=bool),
+    )
+    return _with_parts_played(setting, chunk, drawn)
+
+
+def draw_split_declarations(setting: Setting, chunk: Chunk) -> Declarations | None:
+    """Draw the declarations of consignments that S5 splits: parts by courier within 60 hours."""
+    scenario = setting.request.plan.scenarios.S5
+    if scenario is None or not setting.cast.splitters.size:
+        return None
+    parties = setting.parties
+    random = setting.request.stream("splitting", chunk.number)
+    share_of_month = chunk.days.size / 30.4
+    consignments = random.poisson(scenario.per_month * share_of_month, setting.cast.splitters.size)
+    parts = random.integers(scenario.parts_from, scenario.parts_to + 1, int(consignments.sum()))
+    importer = np.repeat(setting.cast.splitters, consignments)[spread(parts)].astype(np.int64)
+    size = importer.size
+    if not size:
+        return None
+    consignment = spread(parts)
+    start = random.choice(chunk.days, parts.size) * DAY_S + random.integers(7, 15, parts.size) * 3600
+    offset = (random.random(size) * _SPLIT_HOURS * 3600).astype(np.int64)
+    seller = parties.suppliers[importer, 0]
+    return Declarations(
+        registered_s=np.minimum(start[consignment] + offset, chunk.end_s - 1),
+        office=parties.importer_office[importer],
+        importer=importer,
+        consignee=importer,
+        declarant=parties.importer_declarant[importer],
+        seller=seller,
+        courier=random.integers(0, parties.couriers, parts.size)[consignment],
+        dispatch=parties.seller_country[seller],
+        mode=np.full(size, AIR),
+        lines=np.ones(size, dtype=np.int64),
+        document=np.zeros(size, dtype=np.int64),
+        arranged_with=np.full(size, -1),
+        is_split=np.ones(size, dtype=bool),
+        is_novel=np.zeros(size, dtype=bool),
+        is_again=np.zeros(size, dtype=bool),
     )
 
 
-def draw_items(
-    request: Request, goods: Commodities, tariff: Tariff, parties: Parties, declarations: Declarations
-) -> TrueItems:
+def with_documents(declarations: Declarations, first: int) -> Declarations:
+    """Number the transport documents, from the `first` consignment of the period on."""
+    number = (first + np.arange(len(declarations)) + 1) * _DOCUMENT_STEP % 1_000_000_000
+    return replace(declarations, document=number)
+
+
+def draw_items(setting: Setting, chunk: Chunk, declarations: Declarations) -> TrueItems:
     """Draw the goods of every declaration: commodity, origin, price, mass."""
-    random, world = request.stream("items"), request.world
-    size = request.items
-    declaration = np.repeat(np.arange(declarations.items.size), declarations.items)
-    first = np.cumsum(declarations.items) - declarations.items
-    importer, seller = declarations.importer[declaration], declarations.seller[declaration]
-    commodity = parties.portfolio[importer, random.choice(_PORTFOLIO, size, p=zipf_shares(_PORTFOLIO, 1.0))]
-    anything = random.integers(0, goods.hs6.size, size)
-    commodity = np.where((importer == NOBODY) | (random.random(size) < 0.08), anything, commodity)
-    elsewhere = random.choice(ORIGINS.size, size, p=zipf_shares(ORIGINS.size, ORIGIN_ZIPF))
-    origin = np.where(random.random(size) < 0.92, parties.seller_country[seller], elsewhere)
-    reference = _ln_reference_price(
-        request, random, goods, commodity, origin, declarations.registered_s[declaration]
-    )
+    random = setting.request.stream("items", chunk.number)
+    parties, goods, world = setting.parties, setting.goods, setting.request.world
+    declaration = spread(declarations.lines)
+    size = declaration.size
+    consignee = declarations.consignee[declaration]
+    seller = declarations.seller[declaration]
+    registered_s = declarations.registered_s[declaration]
+    commodity = _commodities(setting, random, declarations, declaration, consignee)
+    elsewhere = draw_by_share(random, zipf_shares(ORIGINS, ORIGIN_ZIPF), size)
+    is_usual = random.random(size) < 1 - _ELSEWHERE_SHARE
+    origin = np.where(is_usual, parties.seller_country[seller], elsewhere)
+    origin = np.where(declarations.is_novel[declaration], NOVEL_ORIGIN, origin)
+    reference = setting.ln_reference_price(commodity, origin, registered_s)
     sigma = np.where(
         goods.is_differentiated[commodity],
         world.price_sigma_differentiated,
         world.price_sigma_homogeneous,
     )
     ln_price = reference + parties.seller_price[seller] + random.normal(0, 1, size) * sigma
-    size_of_importer = np.where(importer == NOBODY, -1.0, parties.importer_size[importer])
-    ln_value = random.normal(8.0, 1.1, size) + size_of_importer
-    net_kg = np.exp(ln_value - ln_price)
-    origin_iso2 = ORIGINS[origin]
-    is_preferential = (
-        np.isin(origin_iso2, request.profile.partner_iso2)
-        & (tariff.rate_pct[commodity] > 0)
-        & (random.random(size) < 0.9)
+    ln_value = random.normal(world.ln_value_mean, world.ln_value_sigma, size)
+    ln_value += parties.importer_size[consignee]
+    ln_value[declarations.courier[declaration] != NOBODY] -= 1.5  # parcels (assumed)
+    ln_value = np.where(
+        declarations.is_split[declaration],
+        np.log(setting.request.profile.de_minimis_usd * random.uniform(0.6, 0.98, size)),
+        ln_value,
     )
+    value, ln_price = _by_price_list(setting, random, consignee, np.exp(ln_value), ln_price)
+    net_kg = np.exp(np.log(value) - ln_price)
+    mode = declarations.mode[declaration]
+    freight = np.select([mode == SEA, mode == ROAD], [_FREIGHT_SHARE[SEA], _FREIGHT_SHARE[ROAD]])
+    freight = np.where(mode == AIR, _FREIGHT_SHARE[AIR], freight) * random.uniform(0.7, 2.1, size)
+    rate = setting.tariff.rate_pct[setting.tariff.period(registered_s), commodity]
+    is_partner = setting.is_partner[origin]
     return TrueItems(
-        declaration=declaration,
-        item_no=np.arange(size) - first[declaration] + 1,
+        item_no=np.arange(size) - (np.cumsum(declarations.lines) - declarations.lines)[declaration] + 1,
         commodity=commodity,
-        origin_iso2=origin_iso2,
-        value_usd=np.exp(ln_value),
+        origin=origin,
+        value_usd=value,
         net_kg=net_kg,
         gross_kg=net_kg / np.minimum(random.beta(18, 2, size), 0.995),
+        freight_share=freight,
+        insurance_share=np.full(size, _INSURANCE_SHARE),
         ln_reference_price=reference,
-        is_preferential=is_preferential,
+        is_preferential=is_partner & (rate > 0) & (random.random(size) < _PREFERENCE_CLAIMED),
     )
 
 
-def _bent_importers(random: Generator, importers: int, share: float) -> np.ndarray:
-    """One in every `1 / share` neighbours by size, so that luck with the giants decides nothing.
+def _with_parts_played(setting: Setting, chunk: Chunk, drawn: Declarations) -> Declarations:
+    """Let Z2's broker lodge at night, S12's importers come in, and S6's brokers arrange their files."""
+    request, cast = setting.request, setting.cast
+    random = request.stream("parts", chunk.number)
+    size = len(drawn)
+    luck = random.random((4, size))
+    registered_s, declarant = drawn.registered_s.copy(), drawn.declarant
+    if cast.night_declarants.size and request.plan.decoys.Z2:
+        is_night = np.isin(declarant, cast.night_declarants) & (luck[0] < request.plan.decoys.Z2.share)
+        hour_s = (22 * 3600 + luck[1] * 7 * 3600).astype(np.int64)
+        at_night = registered_s // DAY_S * DAY_S + hour_s
+        # The small hours are those of the same day, so that none leaves the chunk.
+        at_night = np.where(hour_s >= DAY_S, at_night - DAY_S, at_night)
+        registered_s = np.where(is_night, at_night, registered_s)
+    novel = request.plan.scenarios.S12
+    is_novel = np.zeros(size, dtype=bool)
+    consignee, importer = drawn.consignee, drawn.importer
+    if novel and cast.novel.size:
+        is_novel = (luck[2] < novel.share) & (registered_s >= request.instant_s(novel.start))
+        newcomer = random.choice(cast.novel, size)
+        consignee = np.where(is_novel, newcomer, consignee)
+        importer = np.where(is_novel, newcomer, importer)
+    arranged = np.full(size, -1)
+    for number, pair in enumerate(cast.pairs):
+        is_theirs = (declarant == pair.declarant) & (registered_s >= pair.start_s)
+        rows = np.flatnonzero(is_theirs & (luck[3] < pair.arranged_share))
+        rows, times = _in_his_shift(setting, pair.inspector, rows, registered_s[rows], luck[1][rows])
+        arranged[rows] = number
+        registered_s[rows] = times
+    return replace(
+        drawn,
+        registered_s=registered_s,
+        importer=importer,
+        consignee=consignee,
+        dispatch=np.where(is_novel, NOVEL_ORIGIN, drawn.dispatch),
+        arranged_with=arranged,
+        is_novel=is_novel,
+    )
 
-    The largest neighbours of all are exempt: they have compliance departments (assumed).
-    """
-    stride = max(1, round(1 / share))
-    chosen = np.arange(stride, importers - stride + 1, stride)
-    is_bent = np.zeros(importers, dtype=bool)
-    is_bent[chosen + random.integers(0, stride, chosen.size)] = True
-    return is_bent
+
+def _in_his_shift(
+    setting: Setting, inspector: int, rows: np.ndarray, registered_s: np.ndarray, luck: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """S6: which declarations can be lodged early in a day or late shift of the inspector, and when."""
+    officers = setting.officers
+    day = registered_s // DAY_S
+    shift = officers.shift[inspector, day - officers.first_day]
+    serves = (shift == SHIFTS.index("DAY")) | (shift == SHIFTS.index("LATE"))
+    office = np.full(rows.size, officers.office[inspector])
+    begins, ends = officers.bounds_s(office, day, np.maximum(shift, 0))
+    # Whoever is selected is assigned within four hours: that must still be in the shift.
+    times = begins + (luck * (ends - begins - LONGEST_WAIT_S - 100)).astype(np.int64)
+    return rows[serves], times[serves]
+
+
+def _commodities(
+    setting: Setting,
+    random: Generator,
+    declarations: Declarations,
+    declaration: np.ndarray,
+    consignee: np.ndarray,
+) -> np.ndarray:
+    """Mostly of the importer's portfolio; parts of a split consignment are all of one kind."""
+    size, goods = declaration.size, setting.goods
+    portfolio = setting.parties.portfolio
+    usual = portfolio[consignee, draw_by_share(random, zipf_shares(PORTFOLIO, 1.0), size)]
+    ordinary = np.flatnonzero(~goods.is_novel)
+    anything = ordinary[random.integers(0, ordinary.size, size)]
+    is_any = random.random(size) < _ELSEWHERE_SHARE
+    is_any |= (declarations.importer[declaration] == NOBODY) & (random.random(size) < 0.5)
+    commodity = np.where(is_any, anything, usual)
+    commodity = np.where(declarations.is_split[declaration], portfolio[consignee, 0], commodity)
+    new = np.flatnonzero(goods.is_novel)
+    chosen = new[random.integers(0, new.size, size)]
+    if setting.cast.vehicle_declarants.size:
+        is_theirs = np.isin(declarations.declarant[declaration], setting.cast.vehicle_declarants)
+        vehicles = np.flatnonzero(goods.is_vehicle)
+        drawn = vehicles[random.integers(0, vehicles.size, size)]
+        commodity = np.where(is_theirs & (random.random(size) < 0.85), drawn, commodity)
+    picked: np.ndarray = np.where(declarations.is_novel[declaration], chosen, commodity)
+    return picked.astype(np.int64)
+
+
+def _by_price_list(
+    setting: Setting,
+    random: Generator,
+    consignee: np.ndarray,
+    value: np.ndarray,
+    ln_price: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Z5: values of a few prices times round quantities; the price per kg stays usual."""
+    decoy = setting.request.plan.decoys.Z5
+    is_listed = np.isin(consignee, setting.cast.listed)
+    if decoy is None or not is_listed.any():
+        return value, ln_price
+    size = value.size
+    price = np.array([39.0, 45.0, 48.5, 52.0, 58.0])[random.integers(0, decoy.prices, size) % 5]
+    quantity = random.choice([100.0, 500.0, 1000.0], size)
+    return np.where(is_listed, price * quantity, value), ln_price
+
+
+def _dispatch(setting: Setting, random: Generator, country: np.ndarray) -> np.ndarray:
+    via_hub = random.random(country.size) < _HUB_SHARE
+    dispatch = np.where(via_hub, random.choice(HUBS, country.size), country)
+    if setting.request.profile.is_landlocked:
+        by_port = random.random(country.size) < 0.8
+        dispatch = np.where(by_port, random.choice(TRANSIT, country.size), dispatch)
+    return dispatch
 
 
 def _lines_per_declaration(random: Generator, items: int) -> np.ndarray:
-    lines = np.minimum(random.geometric(_SINGLE_LINE_SHARE, items), 12)
+    if items == 0:
+        return np.zeros(0, dtype=np.int64)
+    lines = np.minimum(random.geometric(_SINGLE_LINE_SHARE, items), _MOST_LINES)
     last = int(np.searchsorted(np.cumsum(lines), items))
     lines = lines[: last + 1].copy()
     lines[-1] -= lines.sum() - items
     return lines
 
 
-def _registration_times(request: Request, random: Generator, size: int) -> np.ndarray:
-    """Local seconds, sorted: a yearly wave, a rush before the holidays, weekdays, office hours."""
-    days = np.arange(request.first_day, request.end_day)
-    of_year = (days - days.astype("datetime64[Y]")).astype(int)
-    weekday = (days.astype(int) + 3) % 7  # 1970-01-01 was a Thursday
-    weight = 1 + 0.2 * np.sin(2 * np.pi * of_year / 365.25)
-    weight *= np.where((of_year >= 334) & (of_year < 358), 1.4, 1.0)
-    weight *= np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.35, 0.08])[weekday]
-    day = random.choice(days.astype(int), size, p=weight / weight.sum())
-    second = np.clip(random.normal(12.5, 2.5, size), 6, 21) * 3600
-    times: np.ndarray = np.sort(day * _DAY_S + second.astype(int))
+def _registration_times(random: Generator, chunk: Chunk, size: int) -> np.ndarray:
+    """Local seconds: by the weight of the day, around midday."""
+    day = chunk.days[draw_by_share(random, chunk.weights, size)]
+    second = np.clip(random.normal(12.5, 3.2, size), 0, 23.99) * 3600
+    times: np.ndarray = day * DAY_S + second.astype(np.int64)
     return times
-
-
-def _active_importers(random: Generator, month: np.ndarray, parties: Parties, exponent: float) -> np.ndarray:
-    # Rank is the importer's number; entry months are independent of it, so newcomers come in all sizes.
-    shares = zipf_shares(parties.importer_enters_month.size, exponent)
-    importer = np.empty(month.size, dtype=np.int64)
-    for index in np.unique(month):
-        active = np.where(parties.importer_enters_month <= index, shares, 0.0)
-        of_month = month == index
-        importer[of_month] = random.choice(shares.size, int(of_month.sum()), p=active / active.sum())
-    return importer
-
-
-def _ln_reference_price(
-    request: Request,
-    random: Generator,
-    goods: Commodities,
-    commodity: np.ndarray,
-    origin: np.ndarray,
-    registered_s: np.ndarray,
-) -> np.ndarray:
-    by_origin = random.normal(0, 0.15, (goods.hs6.size, ORIGINS.size))
-    years = (registered_s - request.first_day.astype("datetime64[s]").astype(int)) / (365.25 * _DAY_S)
-    season = np.where(_is_seasonal(goods)[commodity], 0.15 * np.sin(2 * np.pi * years), 0.0)
-    price: np.ndarray = (
-        np.log(goods.usd_per_kg[commodity])
-        + by_origin[commodity, origin]
-        + request.world.price_drift_per_year * years
-        + season
-    )
-    return price
-
-
-def _is_seasonal(goods: Commodities) -> np.ndarray:
-    """Flowers, vegetables and fruit: chapters 06 to 08."""
-    chapter = goods.hs6.astype("U2").astype(int)
-    seasonal: np.ndarray = (chapter >= 6) & (chapter <= 8)
-    return seasonal

@@ -32,6 +32,12 @@ KOREAN_ROWS = (
 # Shares of the fields of the hand-written contracts that must be found without a question left open;
 # and of those found with one. Below what is measured, so that a new field does not break the build.
 LEAST_RIGHT = {"XA": (0.95, 0.95), "XB": (0.9, 0.9), "XC": (0.78, 0.92), "KR": (0.7, 0.8)}
+# Files of each member that are shown to the proposer: items and exchange rates.
+SAMPLED = {
+    "XA": ("import_items_*.csv", "exchange_rates.csv"),
+    "XB": ("declarations_*.csv", "taux_de_change.csv"),
+    "XC": ("dua_*.txt", "tipo_cambio.txt"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +55,12 @@ def samples(settings):
     generate_members(settings.paths, ["XA", "XB", "XC"], items_per_member=3000, months=6)
     korean = settings.home / "korean.csv"
     korean.write_text("\n".join((KOREAN_HEADER, *KOREAN_ROWS)) + "\n")
+    folder = settings.paths.synthetic
     found = {
-        code: sorted((settings.paths.synthetic / code.lower() / "extracts").iterdir())
-        for code in ("XA", "XB", "XC")
+        code: sorted(
+            path for pattern in patterns for path in (folder / code.lower() / "extracts").glob(pattern)
+        )
+        for code, patterns in SAMPLED.items()
     }
     return found | {"KR": [korean]}
 
