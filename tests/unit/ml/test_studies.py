@@ -19,10 +19,9 @@ from ml.search import search
 from ml.splits import split_items
 from ml.tracking import open_client
 from ml.transfer import leave_one_out
+from tests.unit.ml.items import labelled_items
 from tidewaiter.errors import TidewaiterError
 from tidewaiter.settings import Settings
-
-from .items import labelled_items
 
 
 @pytest.fixture(scope="module")
