@@ -24,6 +24,7 @@ from tidewaiter.landing.erase import drop_rows, find_lines, rows_scrubbed, scrub
 from tidewaiter.landing.raw import kept_raw
 from tidewaiter.landing.receipts import RECEIPT_FILE, landing_key
 from tidewaiter.landing.replay import entry_for_receipt
+from tidewaiter.marts import mart_files, prepare_staging
 from tidewaiter.pseudonyms import Pseudonymiser, load_pseudonymiser, parties, party_fields
 from tidewaiter.settings import Settings
 from tidewaiter.warehouse import open_duckdb, quote_identifier, quote_literal
@@ -132,8 +133,10 @@ class _Subject:
             publish_rewritten(self.settings, rewrite)
             for path in sorted((paths.scores / f"member={self.member}").rglob("*.parquet")):
                 _add(removed, "scores", self._filter(connection, path))
-            for path in sorted(paths.marts.rglob("*.parquet")):
-                _add(removed, f"marts {path.parent.name}.{path.stem}", self._filter(connection, path))
+            prepare_staging(paths)  # staged files are second names of standing ones
+            for mart in sorted(paths.marts.glob("*/*.parquet")):
+                for path in mart_files(mart):
+                    _add(removed, f"marts {mart.parent.name}.{mart.stem}", self._filter(connection, path))
         # Only dbt opens the warehouse, and it builds all of it from the landing: without it, it does.
         for path in paths.warehouse.parent.glob(f"{paths.warehouse.name}*"):
             path.unlink()
@@ -215,7 +218,7 @@ class _Subject:
             if receipt.rows_landed
         ]
         places += [
-            *paths.marts.rglob("*.parquet"),
+            *(file for mart in paths.marts.glob("*/*.parquet") for file in mart_files(mart)),
             *paths.published.glob(f"*/*/member={self.member}/*.parquet"),
         ]
         for path in places:

@@ -15,6 +15,7 @@ from tidewaiter.canonical import DatasetName, load_dataset
 from tidewaiter.contracts import Contract, list_members, load_contract
 from tidewaiter.errors import GateRefused, Problem, TidewaiterError
 from tidewaiter.landing import Receipt, find_files, landed_receipts
+from tidewaiter.marts import mart_files, mart_path
 from tidewaiter.settings import Settings
 from tidewaiter.warehouse import open_duckdb, quote_literal
 
@@ -24,8 +25,8 @@ ITEMS = ("trade", "declaration_items")
 
 
 def mart(settings: Settings, table: tuple[str, str]) -> Path:
-    """Return the Parquet that dbt hands over for a schema and table."""
-    return settings.paths.marts / table[0] / f"{table[1]}.parquet"
+    """Return the Parquet, a file or a folder, that dbt hands over for a schema and table."""
+    return mart_path(settings.paths, *table)
 
 
 def judge_landing(settings: Settings, member: str) -> list[GateResult]:
@@ -77,7 +78,7 @@ def judge_features(settings: Settings, member: str) -> list[GateResult]:
         run_gate(
             "features",
             member,
-            {FEATURES[1]: mart(settings, FEATURES), LABELS[1]: mart(settings, LABELS)},
+            {table[1]: _own_files(mart(settings, table), member) for table in (FEATURES, LABELS)},
             settings,
             expected_rows=count_items(settings, ITEMS, member),
         )
@@ -194,6 +195,13 @@ def _is_offered(settings: Settings, receipt: Receipt) -> bool:
 def _rows(settings: Settings, receipt: Receipt) -> Path:
     folder = settings.paths.extract_folder(receipt.dataset, receipt.member_iso2, receipt.extract_id)
     return folder / "rows.parquet"
+
+
+def _own_files(path: Path, member: str) -> list[Path]:
+    """Return the files of a mart that may hold rows of a member: a new month of another is none of them."""
+    files = mart_files(path)
+    others = [file for file in files if path.is_dir() and file.stem[2:3] == "-" and file.stem[:2] != member]
+    return [file for file in files if file not in others]
 
 
 def _scope(receipt: Receipt) -> str:

@@ -18,6 +18,7 @@ from tidewaiter.landing import (
     find_files,
     land_files,
     landed_receipts,
+    left_out,
     missing_location,
     write_schema_files,
 )
@@ -82,7 +83,10 @@ def ingest_member(settings: Settings, member: str) -> IngestReport:
         running.note(
             f"{tally.landed_now} new of {len(files)} files, {rows_in} rows in, {quarantined} quarantined"
         )
-        if problems := [*not_fetched, *claimed_twice, *tally.problems]:
+        passed_over = [
+            problem for extract in contract.extracts for problem in left_out(extract, contract, settings)
+        ]
+        if problems := [*not_fetched, *claimed_twice, *tally.problems, *passed_over]:
             raise (GateRefused if tally.refused else TidewaiterError)(problems)
     report = IngestReport(contract.member, receipts, tally.landed_now)
     return replace(report, note=_why_nothing(contract, settings)) if report.is_absent else report
@@ -155,12 +159,14 @@ def _land_all(
 ) -> _Tally:
     tally = _Tally()
     pseudonymiser = load_pseudonymiser(settings.paths)
-    before = {receipt.landing_key for receipt in landed_receipts(settings.paths)}
+    stand = {receipt.landing_key for receipt in landed_receipts(settings.paths)}
     for done, (extract, path) in enumerate(files):
         running.count(done, len(files))
         try:
             receipts = land_files(path, extract, contract, settings, pseudonymiser)
-            tally.landed_now += sum(receipt.landing_key not in before for receipt in receipts)
+            new = {receipt.landing_key for receipt in receipts} - stand
+            tally.landed_now += len(new)
+            stand |= new  # the same bytes under another name are no new extract
         except TidewaiterError as error:
             tally.problems += error.problems
             tally.refused = tally.refused or isinstance(error, GateRefused)

@@ -22,6 +22,7 @@ from flows.progress import step
 from tidewaiter import fingerprint
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.files import PARTIAL_PREFIX, read_json, write_json_atomically
+from tidewaiter.marts import is_built, mart_path
 from tidewaiter.settings import Settings
 from tidewaiter.warehouse import open_duckdb, quote_identifier, quote_literal
 
@@ -176,7 +177,7 @@ def _finish_set(settings: Settings, staged: Path, members: Mapping[str, str]) ->
 
 
 def _require_marts(settings: Settings) -> None:
-    missing = [path for schema, table in TABLES if not (path := _mart(settings, schema, table)).exists()]
+    missing = [path for schema, table in TABLES if not is_built(path := _mart(settings, schema, table))]
     if missing:
         raise TidewaiterError(
             Problem(
@@ -189,7 +190,7 @@ def _require_marts(settings: Settings) -> None:
 
 
 def _mart(settings: Settings, schema: str, table: str) -> Path:
-    return settings.paths.marts / schema / f"{table}.parquet"
+    return mart_path(settings.paths, schema, table)
 
 
 def _member_file(root: Path, schema: str, table: str, member: str) -> Path:

@@ -28,6 +28,7 @@ def pages() -> dict[str, str]:
     """Return the generated pages: file name to text."""
     return {
         "tables.md": tables_page(),
+        "features.md": features_page(),
         "canonical.md": canonical_page(),
         "contract.md": contract_page(),
         "settings.md": settings_page(),
@@ -54,6 +55,41 @@ def tables_page() -> str:
             (
                 (f"`{column['name']}`", column.get("data_type", ""), _one_line(column["description"]))
                 for column in model["columns"]
+            ),
+        )
+    return "\n".join(lines) + "\n"
+
+
+def features_page() -> str:
+    """Return every feature with unit, source and meaning of null, by family, from the YAML of the mart."""
+    (model,) = [found for found in _mart_models() if found["name"] == "declaration_item_features"]
+    families: dict[str, list[dict[str, Any]]] = {}
+    for column in model["columns"]:
+        if "__" in column["name"]:
+            families.setdefault(column["name"].split("__")[0], []).append(column)
+    count = sum(len(columns) for columns in families.values())
+    lines = [
+        _NOTICE,
+        "# Features",
+        "",
+        "Source: `dbt_project/models/marts/features/_features__models.yml`. What a model may learn from:",
+        "columns of `features.declaration_item_features`, one row per declaration item, by family. What",
+        "an item may see is told in [point in time](../explanation/point-in-time.md); which features a model",
+        f"uses stands in its configuration. {count} features in {len(families)} families.",
+    ]
+    for family, columns in families.items():
+        lines += ["", f"## `{family}`", ""]
+        lines += _table(
+            ("feature", "unit", "meaning", "made of", "null where"),
+            (
+                (
+                    f"`{column['name']}`",
+                    column["config"]["meta"]["unit"],
+                    _one_line(column["description"]),
+                    column["config"]["meta"]["source"],
+                    column["config"]["meta"]["null_means"],
+                )
+                for column in columns
             ),
         )
     return "\n".join(lines) + "\n"
@@ -105,7 +141,7 @@ def canonical_page() -> str:
 def contract_page() -> str:
     """Return what a contract may say, from the models that check it."""
     from tidewaiter.contracts import FORMATS, Archive, Contract, Extract, FieldMapping, SequenceBy
-    from tidewaiter.contracts.formats import FixedWidthColumn
+    from tidewaiter.contracts.formats import FixedWidthColumn, Unpivot
     from tidewaiter.contracts.location import FolderLocation
     from tidewaiter.contracts.remote import (
         DatabaseLocation,
@@ -138,6 +174,7 @@ def contract_page() -> str:
         ("A credential", Credential),
         *((f"`format` of kind `{model.model_fields['kind'].default}`", model) for model in FORMATS),
         ("`columns[]` of a fixed-width format", FixedWidthColumn),
+        ("`unpivot` of a format: wide records", Unpivot),
         ("`archive`: compressed files and archives", Archive),
         ("`sequence_by`: which sending is the last", SequenceBy),
         ("`fields`: how one canonical field is filled", FieldMapping),

@@ -14,15 +14,18 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 from flows.lock import held_descriptor, home_locked
+from flows.manifest import read_manifest
 from flows.progress import step
 from flows.versions import DBT_PROJECT, ManifestRow, data_version, transform_code_version
 from tidewaiter import fingerprint
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.files import read_json, write_json_atomically
+from tidewaiter.marts import mart_files, prepare_staging, swap_staged
 from tidewaiter.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -32,6 +35,10 @@ Stage = Literal["before_scoring", "after_scoring"]
 _RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogNodeResult", "LogSeedResult", "LogUnitTestResult"}
 _SECONDS_TO_TERMINATE = 30
 _MARTS = ("trade", "features", "scores")
+# What a build in parts can take in: the SQL finds the days that these are felt on. Of the others it can
+# where they do not feed features.
+_FOUND_BY_SQL = {"declaration_items", "exchange_rates", "tariff_rates"}
+_FEED_NO_FEATURE = {"declaration_events", "inspector_roster", "aggregate_flows"}
 
 
 @dataclass(frozen=True)
@@ -43,21 +50,30 @@ class TransformReport:
         was_fresh: Nothing had changed since the last one, so dbt was not started.
         nodes: Models and tests that dbt ran.
         warnings: Tests that warned, as dbt names them, with the count of rows.
+        was_partial: Features of days that nothing changed for stand as they were.
     """
 
     key: str
     was_fresh: bool
     nodes: int
     warnings: tuple[str, ...] = ()
+    was_partial: bool = False
 
 
-def transform(settings: Settings, stage: Stage, inputs: str) -> TransformReport:
+def transform(
+    settings: Settings, stage: Stage, inputs: str, rebuild_from: date | None = None
+) -> TransformReport:
     """Build one side of the dbt project, unless its inputs and its SQL are those of the last build.
+
+    Features are built in parts where the last build was completed by the same SQL and extracts were only
+    added since: each member from the first day that the new rows can be felt on. New files of features wait
+    beside the standing ones until dbt's tests have passed, then take their places.
 
     Args:
         settings: Resolved settings.
         stage: `before_scoring` makes trade and features, `after_scoring` the score marts.
         inputs: Digest of everything the stage reads.
+        rebuild_from: Make the features of this day and all later ones anew, whether or not anything changed.
 
     Raises:
         TidewaiterError: dbt failed; one problem per failed model or test.
@@ -65,25 +81,64 @@ def transform(settings: Settings, stage: Stage, inputs: str) -> TransformReport:
     record = settings.paths.state / f"transform-{stage}.json"
     key = fingerprint.of_json([stage, inputs, transform_code_version()])
     known = read_json(record)
-    if known is not None and known["key"] == key and _marts_stand(known):
+    if rebuild_from is None and known is not None and known["key"] == key and _marts_stand(known):
         return TransformReport(key, was_fresh=True, nodes=known["nodes"], warnings=tuple(known["warnings"]))
     with home_locked(settings, f"transform {stage}"), step(f"dbt {stage.replace('_', ' ')}") as running:
         # Without the record a killed build is never taken for a finished one.
         record.unlink(missing_ok=True)
-        for folder in (settings.paths.warehouse.parent, *(settings.paths.marts / name for name in _MARTS)):
-            folder.mkdir(parents=True, exist_ok=True)
+        extracts = _extracts(settings)
+        is_partial = stage == "before_scoring" and _may_be_partial(known, extracts)
+        _prepare(settings, stage)
         total = 0
-        for done, total in run_dbt(settings, ["build", "--selector", stage]):
+        for done, total in run_dbt(settings, _build_arguments(stage, is_partial, rebuild_from)):
             running.count(done, total)
         results = read_results(settings)
         _raise_for_failures(settings, results)
+        if stage == "before_scoring":
+            swap_staged(settings.paths)
         warnings = tuple(_describe(result) for result in results if result["status"] == "warn")
         running.note(f"{len(results)} models and tests" + (f", {len(warnings)} warn" if warnings else ""))
         marts = {str(path): path.stat().st_mtime_ns for path in _marts_of(settings, stage)}
-        write_json_atomically(
-            record, {"key": key, "nodes": len(results), "warnings": list(warnings), "marts": marts}
-        )
-    return TransformReport(key, was_fresh=False, nodes=len(results), warnings=warnings)
+        found = {"key": key, "nodes": len(results), "warnings": list(warnings), "marts": marts}
+        code = {"code": transform_code_version(), "extracts": extracts}
+        write_json_atomically(record, found | code)
+    return TransformReport(
+        key, was_fresh=False, nodes=len(results), warnings=warnings, was_partial=is_partial
+    )
+
+
+def _prepare(settings: Settings, stage: Stage) -> None:
+    for folder in (settings.paths.warehouse.parent, *(settings.paths.marts / name for name in _MARTS)):
+        folder.mkdir(parents=True, exist_ok=True)
+    if stage == "before_scoring":
+        prepare_staging(settings.paths)
+
+
+def _build_arguments(stage: Stage, is_partial: bool, rebuild_from: date | None) -> list[str]:
+    arguments = ["build", "--selector", stage]
+    if stage == "before_scoring" and not is_partial:
+        arguments.append("--full-refresh")
+    if rebuild_from is not None:
+        arguments += ["--vars", json.dumps({"rebuild_from_date": rebuild_from.isoformat()})]
+    return arguments
+
+
+def _extracts(settings: Settings) -> list[list[Any]]:
+    return [
+        [row.member_iso2, row.dataset, row.extract_id, row.landing_key, row.is_accepted]
+        for row in read_manifest(settings)
+    ]
+
+
+def _may_be_partial(known: dict[str, Any] | None, extracts: Sequence[list[Any]]) -> bool:
+    """Whether the last build was completed by this SQL, and extracts of the right kinds only added since."""
+    if known is None or known.get("code") != transform_code_version() or not _marts_stand(known):
+        return False
+    before = {tuple(extract) for extract in known["extracts"]}
+    now = {tuple(extract) for extract in extracts}
+    added = {dataset for _, dataset, _, _, is_accepted in now - before if is_accepted}
+    gone = {dataset for _, dataset, _, _, is_accepted in before - now if is_accepted}
+    return gone <= _FEED_NO_FEATURE and added <= _FOUND_BY_SQL | _FEED_NO_FEATURE
 
 
 def build_docs(settings: Settings) -> Path:
@@ -184,9 +239,10 @@ def _last_words(said: Sequence[str]) -> str:
 def _marts_of(settings: Settings, stage: Stage) -> list[Path]:
     scores = settings.paths.marts / "scores"
     return [
-        path
-        for path in sorted(settings.paths.marts.rglob("*.parquet"))
-        if path.is_relative_to(scores) == (stage == "after_scoring")
+        file
+        for mart in sorted(settings.paths.marts.glob("*/*.parquet"))
+        if mart.is_relative_to(scores) == (stage == "after_scoring")
+        for file in mart_files(mart)
     ]
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ml.config import ModelConfig
 from tidewaiter.errors import Problem, TidewaiterError
+from tidewaiter.marts import is_built, mart_files, mart_path
 from tidewaiter.settings import Settings
 from tidewaiter.warehouse import open_duckdb, quote_identifier, quote_literal
 
@@ -110,13 +111,13 @@ class LabelledItems:
 
 
 def features_path(settings: Settings) -> Path:
-    """The feature mart, one row per current declaration item."""
-    return settings.paths.marts / "features" / "declaration_item_features.parquet"
+    """The feature mart, one row per current declaration item; a folder of files by member and month."""
+    return mart_path(settings.paths, "features", "declaration_item_features")
 
 
 def labels_path(settings: Settings) -> Path:
     """The label mart, one row per item whose label is known."""
-    return settings.paths.marts / "features" / "declaration_item_labels.parquet"
+    return mart_path(settings.paths, "features", "declaration_item_labels")
 
 
 def feature_mart_columns(settings: Settings) -> list[str]:
@@ -127,7 +128,7 @@ def feature_mart_columns(settings: Settings) -> list[str]:
     """
     import pyarrow.parquet as pq
 
-    return list(pq.read_schema(existing_mart(features_path(settings))).names)
+    return list(pq.read_schema(mart_files(existing_mart(features_path(settings)))[0]).names)
 
 
 def read_labelled(
@@ -307,7 +308,9 @@ def _context_columns(settings: Settings) -> str:
     """Return the select list of the context; what this mart does not have is null."""
     import pyarrow.parquet as pq
 
-    present = set(feature_mart_columns(settings)) | set(pq.read_schema(labels_path(settings)).names)
+    present = set(feature_mart_columns(settings)) | set(
+        pq.read_schema(mart_files(existing_mart(labels_path(settings)))[0]).names
+    )
     return ", ".join(
         f"{sql if set(needed) <= present else _null_of(name)} as {name}"
         for name, (sql, needed) in _CONTEXT.items()
@@ -323,12 +326,12 @@ def _batches(result: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:
 
 
 def existing_mart(path: Path) -> Path:
-    """Return the path of a mart's file.
+    """Return the path of a mart: a Parquet file or a folder of them, which DuckDB reads alike.
 
     Raises:
         TidewaiterError: It is not built yet.
     """
-    if not path.is_file():
+    if not is_built(path):
         raise TidewaiterError(
             Problem("the mart is not built", where=str(path), next_step="tidewaiter transform")
         )

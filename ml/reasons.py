@@ -110,7 +110,8 @@ class _Profiles(BaseModel):
                 text = text.replace(f"{{{part}:", f"{{profile__{entity}_{part}:")
             when = {f"profile__{entity}_{part}": bounds for part, bounds in wording.when.items()}
             wordings.append(Wording(text=text, when=when))
-        return Group(features=tuple(f"profile__{entity}_{part}" for part in parts), wordings=tuple(wordings))
+        shown = (*parts, "recent_rate", "recent_items_n")
+        return Group(features=tuple(f"profile__{entity}_{part}" for part in shown), wordings=tuple(wordings))
 
 
 @dataclass(frozen=True)

@@ -124,8 +124,9 @@ def load_version(version: ModelVersion, threads: int) -> Bundle:
     """Read the bundle of a registered version; a server's artifacts are downloaded first."""
     import mlflow
 
-    folder = mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}")
-    return load_bundle(Path(folder) / "artifacts", threads)
+    # The subfolder: into a whole model MLflow would write a note of where it was read from.
+    folder = mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}/artifacts")
+    return load_bundle(Path(folder), threads)
 
 
 def all_versions(client: MlflowClient, model_name: str) -> list[ModelVersion]:

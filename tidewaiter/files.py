@@ -14,6 +14,11 @@ from typing import Any
 PARTIAL_PREFIX = ".partial-"
 
 
+def printable(name: str) -> str:
+    """Return a file name as text: bytes in it that are not UTF-8 become escapes in hexadecimal."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def write_text_atomically(path: Path, text: str, *, mode: int | None = None) -> None:
     """Write `text` beside `path`, flush it to disk, then rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,10 +7,13 @@ select
     items_n,
     labelled_n,
     irregular_n
-from {{ ref('int_entity_days') }}
+from {{ ref('int_entity_states') }}
 where
     last_seen_date >= registered_date
     or first_seen_date > last_seen_date
     or labelled_n > items_n
     or irregular_n > labelled_n
-    or (items_n = 0) != (last_seen_date is null)
+    or recent_items_n > items_n
+    or recent_labelled_n > labelled_n
+    or recent_irregular_n > recent_labelled_n
+    or (items_n = 0 and last_seen_date is not null)

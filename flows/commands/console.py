@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tidewaiter.errors import TidewaiterError
 
@@ -25,6 +26,11 @@ MembersOption = Annotated[
 
 # Wide enough that no cell is cut where nobody watches: in a pipe, a log or a file.
 _COLUMNS_ELSEWHERE = 200
+_LONGEST_CELL = 2000
+# Control characters, and those that turn the direction of writing.
+_NOT_SHOWN = frozenset(
+    map(chr, (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+)
 
 
 def standard_output() -> Console:
@@ -38,16 +44,37 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str =
         print_json(list(rows))
         return
     if not rows:
-        standard_output().print(f"{title}: none" if title else "none")
+        standard_output().print(plain(f"{title}: none" if title else "none"))
         return
-    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=plain(title) if title else None,
+        title_justify="left",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+    )
     for name, value in rows[0].items():
         table.add_column(
-            name.replace("_", " "), justify="right" if isinstance(value, int | float) else "left"
+            plain(name.replace("_", " ")), justify="right" if isinstance(value, int | float) else "left"
         )
     for row in rows:
-        table.add_row(*(show(value) for value in row.values()))
+        table.add_row(*(plain(_shortened(show(value))) for value in row.values()))
     standard_output().print(table)
+
+
+def plain(text: str) -> Text:
+    """Return a text as it stands: what a file says neither styles, moves nor clears the terminal."""
+    return Text("".join(one if one == "\n" or one not in _NOT_SHOWN else _escaped(one) for one in text))
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _LONGEST_CELL:
+        return text
+    return f"{text[:_LONGEST_CELL]}… ({len(text):,} characters; --json has all)"
 
 
 def print_json(value: Any) -> None:
@@ -85,11 +112,11 @@ def print_problems(error: TidewaiterError) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for problem in error.problems:
         console.print("[red]✗[/red] ", end="")
-        console.print(f"{problem.where}: {problem.what}" if problem.where else problem.what, markup=False)
+        console.print(plain(f"{problem.where}: {problem.what}" if problem.where else problem.what))
         if problem.expected:
-            console.print(f"  expected {problem.expected}", markup=False)
+            console.print(plain(f"  expected {problem.expected}"))
         if problem.next_step:
-            console.print(f"  next: {problem.next_step}", markup=False)
+            console.print(plain(f"  next: {problem.next_step}"))
 
 
 def set_up_logging(*, verbose: bool) -> None:

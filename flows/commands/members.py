@@ -154,23 +154,21 @@ def check_command(
 ) -> None:
     """Show what the contract makes of a file, without landing it; exit code 3 where it would be refused."""
     from flows.trying import open_sample
-    from tidewaiter.landing.trial import try_landing
+    from tidewaiter.landing.trial import sample_files, try_landing
 
     tried = open_sample(member, sample, dataset)
-    trial = try_landing(sample, tried.extract, tried.contract, tried.settings, rows=rows)
-    findings = [vars(finding) | {"columns": ", ".join(finding.columns)} for finding in trial.findings]
+    with sample_files(sample, tried.extract) as found:
+        trials = [
+            try_landing(file, tried.extract, tried.contract, tried.settings, rows=rows, label=label)
+            for label, file in found
+        ]
     if as_json:
-        summary = {
-            name: getattr(trial, name)
-            for name in ("file", "dataset", "rows_in", "rows_sound", "share_landed", "is_refused", "limit")
-        }
-        print_json(summary | {"problems": findings, "rows": list(trial.rows)})
+        summaries = [_as_json(trial) for trial in trials]
+        print_json(summaries[0] if len(summaries) == 1 else summaries)
     else:
-        _print_mapped(trial.rows)
-        typer.echo()
-        print_rows(findings, as_json=False, title="Problems")
-        typer.echo(f"\n{trial.rows_sound:,} of {trial.rows_in:,} rows are sound; {_verdict(trial)}")
-    if trial.is_refused:
+        for trial in trials:
+            _print_trial(trial, is_one_of_several=len(trials) > 1)
+    if any(trial.is_refused for trial in trials):
         raise typer.Exit(int(ExitCode.GATE_REFUSED))
 
 
@@ -183,10 +181,23 @@ def diff_command(
 ) -> None:
     """Compare a file's columns with the contract; exit code 3 where one is missing or no longer fits."""
     from flows.trying import open_sample
-    from tidewaiter.landing.trial import compare_file
+    from tidewaiter.landing.trial import compare_file, sample_files
 
     tried = open_sample(member, file, dataset)
-    drift, retyped = compare_file(file, tried.extract, tried.contract, tried.settings)
+    rows: list[dict[str, Any]] = []
+    stops = False
+    with sample_files(file, tried.extract) as found:
+        for label, path in found:
+            drift, retyped = compare_file(path, tried.extract, tried.contract, tried.settings)
+            named = {"file": label} if len(found) > 1 else {}
+            rows += [named | row for row in _changes(drift, retyped)]
+            stops = stops or bool(drift.stops or retyped)
+    print_rows(rows, as_json=as_json, title="" if as_json else f"{file.name} against the contract")
+    if stops:
+        raise typer.Exit(int(ExitCode.GATE_REFUSED))
+
+
+def _changes(drift: Any, retyped: Any) -> list[dict[str, Any]]:
     rows = [
         {
             "change": "missing, optional" if column.is_optional else "missing",
@@ -206,10 +217,29 @@ def diff_command(
         }
         for finding in retyped
     ]
-    rows += [{"change": "not used", "column": name, "fields": "", "note": ""} for name in drift.added]
-    print_rows(rows, as_json=as_json, title="" if as_json else f"{file.name} against the contract")
-    if drift.stops or retyped:
-        raise typer.Exit(int(ExitCode.GATE_REFUSED))
+    return rows + [{"change": "not used", "column": name, "fields": "", "note": ""} for name in drift.added]
+
+
+def _findings(trial: Any) -> list[dict[str, Any]]:
+    return [vars(finding) | {"columns": ", ".join(finding.columns)} for finding in trial.findings]
+
+
+def _as_json(trial: Any) -> dict[str, Any]:
+    names = ("file", "dataset", "rows_in", "rows_sound", "share_landed", "is_refused", "limit")
+    return {name: getattr(trial, name) for name in names} | {
+        "problems": _findings(trial),
+        "rows": list(trial.rows),
+    }
+
+
+def _print_trial(trial: Any, *, is_one_of_several: bool) -> None:
+    if is_one_of_several:
+        print_rows([{"file": trial.file, "dataset": trial.dataset}], as_json=False)
+        typer.echo()
+    _print_mapped(trial.rows)
+    typer.echo()
+    print_rows(_findings(trial), as_json=False, title="Problems")
+    typer.echo(f"\n{trial.rows_sound:,} of {trial.rows_in:,} rows are sound; {_verdict(trial)}")
 
 
 def _print_mapped(rows: tuple[dict[str, Any], ...]) -> None:

@@ -99,6 +99,12 @@ def validate(
 
 def transform(
     docs: Annotated[bool, typer.Option("--docs", help="Build the dbt docs site instead.")] = False,
+    rebuild_from: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="Make features of this day and later ones anew, changed or not."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Build trade, features and scores with dbt from the extracts that passed their gate."""
@@ -115,7 +121,8 @@ def transform(
         rows = write_manifest(settings)
         waiting = sorted({f"{row.member_iso2} {row.source_file}" for row in rows if not row.is_accepted})
         inputs = step.inputs_digest(rows)
-        reports = {"before_scoring": step.transform(settings, "before_scoring", inputs)}
+        built = step.transform(settings, "before_scoring", inputs, _day(rebuild_from))
+        reports = {"before_scoring": built}
         if any(settings.paths.scores.glob("member=*/run=*/run.json")):
             inputs += accepted_runs_digest(settings)
             reports["after_scoring"] = step.transform(settings, "after_scoring", inputs)

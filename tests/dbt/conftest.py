@@ -19,6 +19,7 @@ import yaml
 from tidewaiter.canonical import load_dataset
 from tidewaiter.home import Home
 from tidewaiter.landing import write_schema_files
+from tidewaiter.marts import mart_files, prepare_staging, swap_staged
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 SEEDED_ITEMS = Path(__file__).with_name("seeded_items.sql")
@@ -29,6 +30,29 @@ RATES = """
         ('XA', 'EUR', date '2024-02-01', 0.95),
         ('XB', 'XBD', date '2023-12-01', 12.5)
     ) as rates (member_iso2, currency_code, valid_from_date, units_per_usd)
+"""
+
+# A general rate per heading, another one for some subheadings, and a preference of one origin that ends.
+TARIFF = """
+    select
+        member_iso2, hs_code, origin_group_code, preference_code, valid_from_date, valid_to_date, rate_pct
+    from (values ('XA')) as members (member_iso2), (
+        select
+            printf('%02d%02d', chapter, heading) as hs_code, 'ALL' as origin_group_code,
+            'MFN' as preference_code, date '2023-01-01' as valid_from_date, null::date as valid_to_date,
+            heading * 4 as rate_pct
+        from range(1, 21) as chapters (chapter), range(1, 5) as headings (heading)
+        union all
+        select
+            printf('%02d%02d00', chapter, heading), 'ALL', 'MFN', date '2024-01-20', null, heading * 3
+        from range(1, 11) as chapters (chapter), range(1, 5) as headings (heading)
+        union all
+        select printf('%02d0100', chapter), 'CN', 'FTA', date '2023-06-01', date '2024-02-10', 0
+        from range(1, 11) as chapters (chapter)
+        union all
+        select printf('%02d01', chapter), 'EU27', 'FTA', date '2024-01-10', null, 1
+        from range(1, 5) as chapters (chapter)
+    ) as tariff
 """
 
 
@@ -46,10 +70,13 @@ class Warehouse:
         numbered = "row_number() over (order by member_iso2, valid_from_date) as source_line"
         rates = f"select *, 'rates' as extract_id, 'rates.csv' as source_file, {numbered} from ({rates})"
         self._write_landed(connection, "exchange_rates", rates)
+        numbered = "row_number() over (order by hs_code, valid_from_date) as source_line"
+        tariff = f"select *, 'tariff' as extract_id, 'tariff.csv' as source_file, {numbered} from ({TARIFF})"
+        self._write_landed(connection, "tariff_rates", tariff)
         manifest = " union all ".join(
             f"select distinct member_iso2, '{dataset}' as dataset, extract_id, source_file"
             f" from read_parquet('{self.home}/landing/{dataset}/*/*/rows.parquet')"
-            for dataset in ("declaration_items", "exchange_rates")
+            for dataset in ("declaration_items", "exchange_rates", "tariff_rates")
         )
         _copy(
             connection,
@@ -94,6 +121,9 @@ class Warehouse:
 
     def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run dbt on this home. Raises AssertionError with dbt's own output where it fails."""
+        builds = arguments[0] in ("run", "build")
+        if builds:
+            prepare_staging(Home(self.home))
         command = [sys.executable, "-m", "dbt.cli.main", *arguments]
         command += ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
         environment = os.environ | {
@@ -104,10 +134,12 @@ class Warehouse:
         }
         done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        if builds:
+            swap_staged(Home(self.home))
         return done
 
     def mart(self, name: str) -> Path:
-        """Return the Parquet file of a mart table, such as `features/declaration_item_labels`."""
+        """Return the Parquet file or folder of a mart table, such as `features/declaration_item_labels`."""
         return self.home / "marts" / f"{name}.parquet"
 
     def mart_digests(self) -> dict[str, str]:
@@ -115,7 +147,8 @@ class Warehouse:
         root = self.home / "marts"
         return {
             str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(root.rglob("*.parquet"))
+            for mart in sorted(root.glob("*/*.parquet"))
+            for path in mart_files(mart)
         }
 
     def open(self) -> duckdb.DuckDBPyConnection:

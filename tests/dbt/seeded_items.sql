@@ -44,6 +44,10 @@ select
     round(net_kg * hs6[:2]::integer * if(is_standard, 1, exp(u(i, 30) - if(is_irregular, 0.5, 0))), 2)
         as declared_value,
     'CIF' as value_basis_code,
+    if(u(i, 34) < 0.3, null, ['4000', '4071', '5100'][1 + floor(pow(u(i, 34), 2) * 3)::integer]) as procedure_code,
+    if(u(i, 35) < 0.2, null, hs6 || ['00', '10'][1 + floor(u(i, 36) * 2)::integer]) as hs_national_code,
+    if(u(i, 37) < 0.5, null, ['C62', 'DZN'][1 + floor(u(i, 38) * 2)::integer]) as supplementary_unit_code,
+    if(supplementary_unit_code is null, null, round(1 + net_kg * exp(u(i, 39)), 0)) as supplementary_qty,
     [0, 5, 8, 13][1 + hs6[3:4]::integer % 4] as tax_rate_pct,
     if(u(i, 31) < 0.1, null, round(declared_value * tax_rate_pct / 100, 2)) as declared_tax,
     if(is_irregular, round(declared_value * 1.2, 2), declared_value) as assessed_value,

@@ -24,9 +24,10 @@ def shuffled(seeded: duckdb.DuckDBPyConnection, built: Any, tmp_path_factory: py
 
 
 def test_the_order_of_landed_rows_changes_no_byte(built: Any, shuffled: Any) -> None:
+    months = ("XA-2024-01", "XA-2024-02", "XB-2024-01", "XB-2024-02", "none")
     before_scoring = {
-        "features/declaration_item_features.parquet",
-        "features/declaration_item_labels.parquet",
+        *(f"features/declaration_item_features.parquet/{month}.parquet" for month in months),
+        *(f"features/declaration_item_labels.parquet/{month}.parquet" for month in months),
         "trade/declaration_items.parquet",
         "trade/declarations.parquet",
         "trade/member_extracts.parquet",

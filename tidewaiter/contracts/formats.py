@@ -32,16 +32,59 @@ _JSON_PATH = re.compile(rf"(?:{_JSON_KEY.pattern})(?:\.(?:{_JSON_KEY.pattern}))*
 _NAMES = Field(default=None, min_length=1)
 
 
+class Unpivot(Strict):
+    """Wide records: blocks of columns side by side, such as one for each month. Each block is a row.
+
+    A row has all columns of its record, and those named here. Its place in the file is counted in
+    blocks: that of block b of n in record r is (r - 1) n + b.
+
+    Attributes:
+        name: Column that holds the label of the block.
+        blocks: Labels, in the order of the blocks.
+        columns: Column of the row to the source columns that it comes from: a name with `{block}` where
+            the label stands, or a list with one name for each block.
+        nothing: Spellings of "nothing" in a block: one that holds nothing else is no row.
+    """
+
+    name: str = Field(min_length=1)
+    blocks: tuple[str, ...] = Field(min_length=2)
+    columns: dict[str, str | tuple[str, ...]] = Field(min_length=1)
+    nothing: tuple[str, ...] = ("",)
+
+    def source_columns(self, column: str) -> tuple[str, ...]:
+        """Return the names of a column's source columns, block by block."""
+        given = self.columns[column]
+        if isinstance(given, str):
+            return tuple(given.replace("{block}", block) for block in self.blocks)
+        return given
+
+    @model_validator(mode="after")
+    def _blocks_are_whole(self) -> Self:
+        _check_distinct(self.blocks)
+        _check_distinct((self.name, *self.columns))
+        for column, given in self.columns.items():
+            if isinstance(given, str) and "{block}" not in given:
+                raise ValueError(
+                    f"'{column}': write {{block}} where the label of the block stands in '{given}'"
+                )
+            if not isinstance(given, str) and len(given) != len(self.blocks):
+                raise ValueError(f"'{column}' has {len(given)} source columns for {len(self.blocks)} blocks")
+        return self
+
+
 class _Format(Strict):
     """What all formats share: how numbers are written in text.
 
     Attributes:
-        decimal_mark: Mark before the decimals of a number that is written as text.
+        decimal_mark: Mark before the decimals of a number that is written as text. Numbers that are no
+            text, as in Parquet or Excel, are read with this mark too.
         thousands_mark: Mark between groups of three digits, where there is one.
+        unpivot: How a wide record becomes several rows.
     """
 
     decimal_mark: Literal[".", ","] = "."
     thousands_mark: Literal[".", ",", " ", "'"] | None = None
+    unpivot: Unpivot | None = None
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:
@@ -71,7 +114,8 @@ class _TextFormat(_Format):
 
     Attributes:
         encoding: Any encoding that Python can decode, such as `utf-8`, `latin-1`, `cp1252`, `gb18030`.
-            A byte that the encoding does not have costs its record, not the file.
+            A byte that the encoding does not have costs its record, not the file; in a JSON array or
+            document, which reads as a whole or not at all, it costs the file.
     """
 
     encoding: Encoding = "utf-8"
@@ -249,7 +293,7 @@ class XmlFormat(_Format):
 
 
 class ParquetFormat(_Format):
-    """A Parquet file. Values are read as text: ISO 8601 dates, a decimal point, `true` and `false`."""
+    """A Parquet file. Values are read as text: ISO 8601 dates, `true` and `false`."""
 
     kind: Literal["parquet"] = "parquet"
 

@@ -6,7 +6,7 @@ what a column must look like belongs to the canonical model, where it comes from
 """
 
 from tidewaiter.landing.arrivals import land_files
-from tidewaiter.landing.find import arrived_files, find_files, inbox_folder, missing_location
+from tidewaiter.landing.find import arrived_files, find_files, inbox_folder, left_out, missing_location
 from tidewaiter.landing.land import land_file
 from tidewaiter.landing.raw import StoredRaw, store_raw
 from tidewaiter.landing.receipts import ExtractRefused, Receipt, landed_receipts
@@ -22,6 +22,7 @@ __all__ = [
     "land_file",
     "land_files",
     "landed_receipts",
+    "left_out",
     "missing_location",
     "store_raw",
     "write_schema_files",

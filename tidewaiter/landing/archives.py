@@ -6,6 +6,7 @@ Names in an archive are labels and never paths: what is unpacked lies under a nu
 from __future__ import annotations
 
 import hashlib
+import logging
 import lzma
 import re
 import stat
@@ -18,8 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
-from tidewaiter.contracts import AnyFormat, Archive, Extract
+from tidewaiter.contracts import AnyFormat, Archive, CsvFormat, Extract
 from tidewaiter.errors import Problem, Problems, TidewaiterError
+
+_log = logging.getLogger(__name__)
 
 Packing = Literal["gz", "zst", "zip"]
 
@@ -38,6 +41,7 @@ _CHUNK_BYTES = 1 << 20
 _GIB = 1 << 30
 # A small file may be all blanks; a bomb is never small.
 _RATIO_COUNTS_FROM_BYTES = 10 << 20
+_SEND_AGAIN = "have it sent again"
 _NEXT_STEP = "have it sent again without it, or unpacked"
 # Written by operating systems beside the files that were meant.
 _NOISE = re.compile(r"(^|/)(__MACOSX/|\.[^/]*$|Thumbs\.db$)")
@@ -73,6 +77,39 @@ class Unpacked:
     path: Path
     sha256: str
     size_bytes: int
+
+
+def unpacked_files(path: Path, folder: Path, extract: Extract | None = None) -> list[tuple[str, Path]]:
+    """Return a file, or each file of an archive unpacked, with its name in the archive.
+
+    For a look at a sample; landing keeps what it unpacks apart.
+
+    Args:
+        path: The file.
+        folder: Where to unpack.
+        extract: The contract's entry for it; without one any file in the archive will do.
+
+    Raises:
+        TidewaiterError: See `list_packed` and `unpack`.
+    """
+    file_format = extract.format if extract else CsvFormat()
+    is_workbook = extract is None and _starts_as_zip(path) and _is_workbook(path)
+    packing = None if is_workbook else packing_of(path, file_format)
+    if packing is None:
+        return [("", path)]
+    rules = extract.archive if extract else Archive()
+    wanted = list_packed(path, packing, rules, f"file {path.name}")
+    there = folder / "unpacked"
+    there.mkdir(mode=0o700)
+    # Without a contract a workbook in an archive is no archive in an archive.
+    kind = file_format.kind if extract else "excel"
+    unpacked = unpack(path, packing, wanted, rules, kind, there, f"file {path.name}")
+    return [(one.packed.name, one.path) for one in unpacked]
+
+
+def _starts_as_zip(path: Path) -> bool:
+    with path.open("rb") as handle:
+        return handle.read(4) == b"PK\x03\x04"
 
 
 def packing_of(path: Path, file_format: AnyFormat) -> Packing | None:
@@ -122,17 +159,26 @@ def list_packed(path: Path, packing: Packing, rules: Archive, where: str) -> lis
                 f"'{member.filename[:200]}' in the archive {fault}", where=where, next_step=_NEXT_STEP
             )
     problems.raise_if_any()
+    members = [member for member in members if not _NOISE.search(member.filename)]
+    if not members:
+        raise TidewaiterError(
+            Problem("no file in the archive", where=where, expected="at least one", next_step=_SEND_AGAIN)
+        )
     # What an entry says of its size may be a lie, but it cannot be larger than the archive.
     largest = path.stat().st_size
-    return [
+    wanted = [
         Packed(f"{path.name}/{member.filename}", member.filename, min(member.compress_size, largest))
         for member in members
-        if not _NOISE.search(member.filename) and _belongs(member.filename, rules)
+        if _belongs(member.filename, rules)
     ]
+    if not wanted:
+        # No error: another entry of the contract may be for what this archive holds.
+        _log.warning("%s: none of its %d files matches %s", where, len(members), " ".join(rules.members))
+    return wanted
 
 
 def unpack(
-    path: Path, packing: Packing, wanted: list[Packed], extract: Extract, folder: Path, where: str
+    path: Path, packing: Packing, wanted: list[Packed], rules: Archive, kind: str, folder: Path, where: str
 ) -> list[Unpacked]:
     """Unpack files of an archive into a folder.
 
@@ -140,22 +186,23 @@ def unpack(
         path: The archive.
         packing: How it is packed.
         wanted: Which of its files; from `list_packed`.
-        extract: The contract's entry that they belong to, with the limits.
+        rules: The limits.
+        kind: Kind of format that they are read as.
         folder: Empty folder that only the owner may read.
         where: Member and file, for messages.
 
     Raises:
         TidewaiterError: The archive is damaged, holds an archive again, or unpacks beyond a limit.
     """
-    found, left = [], int(extract.archive.largest_unpacked_gb * _GIB)
+    found, left = [], int(rules.largest_unpacked_gb * _GIB)
     # A workbook is a zip archive; in an archive of workbooks it is no archive in an archive.
     refused = _OTHER_ARCHIVES + tuple(
-        mark for mark, kind in _PACKINGS.items() if (kind, extract.format.kind) != ("zip", "excel")
+        mark for mark, packed_as in _PACKINGS.items() if (packed_as, kind) != ("zip", "excel")
     )
     for number, packed in enumerate(wanted):
         target = folder / f"unpacked-{number:04}"
         with _reading(where), _open(path, packing, packed) as source:
-            sha256, size = _copy(source, target, packed, extract.archive, left, refused, where)
+            sha256, size = _copy(source, target, packed, rules, left, refused, where)
         left -= size
         found.append(Unpacked(packed, target, sha256, size))
     return found
@@ -254,6 +301,6 @@ def _reading(where: str) -> Iterator[None]:
             Problem(
                 f"the archive cannot be read: {str(error).splitlines()[0] if str(error) else 'cut short'}",
                 where=where,
-                next_step="have it sent again",
+                next_step=_SEND_AGAIN,
             )
         ) from None

@@ -5,12 +5,16 @@ Of an archive the original is kept, and its files are unpacked for as long as th
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tidewaiter import files
 from tidewaiter.contracts import Contract, Extract
-from tidewaiter.errors import GateRefused, TidewaiterError
+from tidewaiter.errors import GateRefused, Problem, TidewaiterError
+from tidewaiter.files import printable
 from tidewaiter.landing.archives import Packed, Packing, Unpacked, list_packed, packing_of, unpack
 from tidewaiter.landing.land import (
     land_file,
@@ -48,14 +52,44 @@ def land_files(
         GateRefused: Some file of an archive was refused; carries the problems of all.
         TidewaiterError: The file or archive, or a file in it, cannot be read; carries all problems.
     """
-    packing = packing_of(path, extract.format)
-    if packing is None:
-        return [land_file(path, extract, contract, settings, pseudonymiser, sha256=sha256)]
-    sha256 = sha256 or digest_of(path, settings.paths)
+    with _told(path, contract):
+        packing = packing_of(path, extract.format)
+        if packing is None:
+            return [land_file(path, extract, contract, settings, pseudonymiser, sha256=sha256)]
+        sha256 = sha256 or digest_of(path, settings.paths)
+        return _land_archive(path, packing, extract, contract, settings, pseudonymiser, sha256)
+
+
+def _land_archive(
+    path: Path,
+    packing: Packing,
+    extract: Extract,
+    contract: Contract,
+    settings: Settings,
+    pseudonymiser: Pseudonymiser,
+    sha256: str,
+) -> list[Receipt]:
     with one_landing_at_a_time(contract.member, sha256, settings):
         archive = store_raw(path, contract.member, sha256, settings.paths)
         landing = _ArchiveLanding(archive, packing, extract, contract, settings, pseudonymiser)
         return landing.land()
+
+
+@contextmanager
+def _told(path: Path, contract: Contract) -> Iterator[None]:
+    """Tell what the machine refuses, such as a file that may not be read or a full disk, of this file."""
+    try:
+        yield
+    except OSError as error:
+        about = error.filename if error.filename is not None else path
+        raise TidewaiterError(
+            Problem(
+                f"{error.strerror or type(error).__name__}: {printable(os.fsdecode(about))}",
+                where=f"member {contract.member}, file {printable(path.name)}",
+                expected="a file that may be read, and room in the home folder",
+                next_step="correct that, then: tidewaiter ingest",
+            )
+        ) from None
 
 
 class _ArchiveLanding:
@@ -81,7 +115,15 @@ class _ArchiveLanding:
         if (landed := self._landed_already(packed)) is not None:
             return landed
         with work_folder(self._archive) as work:
-            unpacked = unpack(self._archive.path, self._packing, packed, self._extract, work, self._where)
+            unpacked = unpack(
+                self._archive.path,
+                self._packing,
+                packed,
+                self._extract.archive,
+                self._extract.format.kind,
+                work,
+                self._where,
+            )
             self._note_contents(unpacked)
             return self._land_all(unpacked)
 

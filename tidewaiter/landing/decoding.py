@@ -11,6 +11,14 @@ from tidewaiter.errors import Problem, TidewaiterError
 CHUNK_BYTES = 1 << 22
 
 _BYTE_ORDER_MARK = "\ufeff"
+# Longest first: the mark of UTF-32 begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 _UNDECODABLE = "tidewaiter.undecodable"
 # Units of several bytes: after a broken one nothing can be trusted, so the file as a whole is wrong.
 _ALL_OR_NOTHING = ("utf-16", "utf-32")
@@ -26,6 +34,28 @@ def _as_broken_utf8(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_UNDECODABLE, _as_broken_utf8)
 
 
+def check_mark(source: Path, encoding: str, where: str) -> None:
+    """Refuse a file whose byte-order mark says another encoding than the contract.
+
+    Read on, the mark would become part of the first value or of the first column's name.
+
+    Raises:
+        TidewaiterError: It says another one.
+    """
+    with source.open("rb") as handle:
+        start = handle.read(4)
+    marked = next((name for mark, name in _MARKS if start.startswith(mark)), None)
+    if marked is not None and codecs.lookup(encoding).name not in (marked, marked[:6]):
+        raise TidewaiterError(
+            Problem(
+                f"the file begins with the byte-order mark of {marked}",
+                where=where,
+                expected=f"{encoding}, as the contract says",
+                next_step=f"if it is, write encoding: {marked[:6].rstrip('-')} under format in the contract",
+            )
+        )
+
+
 def utf8_chunks(source: Path, encoding: str, where: str) -> Iterator[bytes]:
     """Yield a file's text as UTF-8 without a byte-order mark.
 
@@ -34,10 +64,11 @@ def utf8_chunks(source: Path, encoding: str, where: str) -> Iterator[bytes]:
     Raises:
         TidewaiterError: The bytes cannot be of that encoding at all.
     """
+    check_mark(source, encoding, where)
     with source.open("rb") as handle:
         chunks = iter(lambda: handle.read(CHUNK_BYTES), b"")
         if encoding == "utf-8":
-            yield next(chunks, b"").removeprefix(codecs.BOM_UTF8)
+            yield _after_marks(next(chunks, b""))
             yield from chunks
             return
         try:
@@ -48,9 +79,21 @@ def utf8_chunks(source: Path, encoding: str, where: str) -> Iterator[bytes]:
                     f"not written in {encoding}: {getattr(error, 'reason', error)}",
                     where=where,
                     expected=f"{encoding}, as the contract says",
-                    next_step="correct format.encoding in the contract",
+                    next_step="correct format.encoding in the contract"
+                    + (f": {encoding}-le or {encoding}-be without a mark" if _needs_mark(encoding) else ""),
                 )
             ) from None
+
+
+def _needs_mark(encoding: str) -> bool:
+    return codecs.lookup(encoding).name in _ALL_OR_NOTHING
+
+
+def _after_marks(start: bytes) -> bytes:
+    """Return a text without its byte-order marks: a program that does not know them adds another."""
+    while start.startswith(codecs.BOM_UTF8):
+        start = start.removeprefix(codecs.BOM_UTF8)
+    return start
 
 
 def _transcoded(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
@@ -60,6 +103,6 @@ def _transcoded(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     for chunk in chunks:
         text = decoder.decode(chunk)
         if is_first and text:
-            text, is_first = text.removeprefix(_BYTE_ORDER_MARK), False
+            text, is_first = text.lstrip(_BYTE_ORDER_MARK), False
         yield text.encode("utf-8", "surrogateescape")
     yield decoder.decode(b"", final=True).encode("utf-8", "surrogateescape")

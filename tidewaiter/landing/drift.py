@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from tidewaiter.contracts import Contract, CsvFormat, Extract
+from tidewaiter.contracts import Contract, Extract
 from tidewaiter.contracts.propose import similarity
 from tidewaiter.errors import GateRefused
 from tidewaiter.landing.expressions import parse_expression
@@ -73,15 +73,15 @@ def read_header(path: Path, extract: Extract, contract: Contract, settings: Sett
     Raises:
         TidewaiterError: The file does not read as the contract says.
     """
-    from tidewaiter.landing.formats import open_format
+    from tidewaiter.landing.formats import is_read_in_pieces, open_format
     from tidewaiter.landing.text import prepare_text
 
     where = f"member {contract.member}, file {path.name}"
     with TemporaryDirectory(prefix="tidewaiter-header-") as folder, open_duckdb(settings) as connection:
-        if isinstance(extract.format, CsvFormat):
+        if is_read_in_pieces(extract.format):
             return prepare_text(path.resolve(), extract.format, Path(folder), where).header
         wanted = tuple(name for names in _wanted(connection, extract, contract).values() for name in names)
-        return open_format(connection, path, extract.format, Path(folder), where, wanted).header
+        return open_format(connection, path, extract.format, Path(folder), where, wanted, settings).header
 
 
 def compare_columns(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tidewaiter import files
@@ -19,6 +20,7 @@ from tidewaiter.erasures import normalise_identifier
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.landing.raw import ERASED_FILE
 from tidewaiter.landing.receipts import QUARANTINE_FILE, REPEATS_FILE, ROWS_FILE
+from tidewaiter.landing.text import prepare_text
 from tidewaiter.pseudonyms import party_fields
 from tidewaiter.warehouse import open_duckdb, quote_identifier, quote_literal
 
@@ -128,7 +130,13 @@ def scrub_raw(
         return set()
     if not raw.is_kept:
         return set()
-    if extract is None or not isinstance(extract.format, CsvFormat) or _is_compressed(raw.path):
+    if (
+        extract is None
+        or not isinstance(extract.format, CsvFormat)
+        or extract.format.unpivot is not None  # rows are blocks of a line
+        or _is_compressed(raw.path)
+        or _has_other_lines(raw, extract.format)
+    ):
         if not lines:
             return set()  # what could not be read is not searched in a form of which we know no lines
         _note(raw, set(), removed=True)
@@ -253,8 +261,7 @@ class _Scrubber:
 
     def copy(self, source: Path, target: Path) -> None:
         # Latin-1 gives back every byte as it was; only wide encodings must be understood.
-        is_wide = self._encoding.lower().startswith(_WIDE_ENCODINGS)
-        encoding = self._encoding if is_wide else "latin-1"
+        encoding = self._encoding if _is_wide(self._encoding) else "latin-1"
         line_end = "\r" if _ends_lines_with_cr_alone(source, encoding) else "\n"
         is_open = False
         with (
@@ -283,7 +290,7 @@ class _Scrubber:
     def _names_subject(self, line: str) -> bool:
         if self._wanted is None:
             return False
-        if not self._encoding.lower().startswith(_WIDE_ENCODINGS):
+        if not _is_wide(self._encoding):
             line = line.encode("latin-1").decode(self._encoding, errors="replace")
         return self._wanted in normalise_identifier(line)
 
@@ -296,6 +303,21 @@ def _ends_lines_with_cr_alone(path: Path, encoding: str) -> bool:
             returns += chunk.count("\r")
             pairs += chunk.count("\r\n")
     return returns - pairs > feeds
+
+
+def _has_other_lines(raw: StoredRaw, text_format: CsvFormat) -> bool:
+    """Whether landing counted more lines than there are line feeds: CR alone ended some of them."""
+    encoding = text_format.encoding if _is_wide(text_format.encoding) else "latin-1"
+    if _ends_lines_with_cr_alone(raw.path, encoding):
+        return False
+    with TemporaryDirectory(prefix=f"{files.PARTIAL_PREFIX}lines-", dir=raw.folder) as folder:
+        counted = prepare_text(raw.path, text_format, Path(folder), raw.file_name).lines
+    with raw.path.open(encoding=encoding, newline="\n") as reader:
+        return counted != sum(1 for _ in reader)
+
+
+def _is_wide(encoding: str) -> bool:
+    return encoding.lower().startswith(_WIDE_ENCODINGS)
 
 
 def _is_compressed(path: Path) -> bool:

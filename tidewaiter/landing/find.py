@@ -37,10 +37,51 @@ def find_files(extract: Extract, contract: Contract, settings: Settings) -> list
                 )
             )
         return []
-    found = {path for pattern in extract.files for path in folder.glob(pattern) if path.is_file()}
+    return [path for path in _entries(folder, extract) if _why_left_out(path, folder) is None]
+
+
+def left_out(extract: Extract, contract: Contract, settings: Settings) -> list[Problem]:
+    """Return a problem for everything in the folder that matches, is no folder, and is not landed.
+
+    Who may write into a drop folder may make a link to any file, or a pipe that never ends: neither is
+    read.
+    """
+    if not isinstance(extract.location, FolderLocation):
+        return []
+    folder = _folder(extract.location, contract, settings)
+    if folder is None or not folder.is_dir():
+        return []
+    return [
+        Problem(
+            why,
+            where=f"member {contract.member}, file {path}",
+            expected="a file that lies in the folder itself",
+            next_step="remove it, or put the file there",
+        )
+        for path in _entries(folder, extract)
+        if (why := _why_left_out(path, folder))
+    ]
+
+
+def _entries(folder: Path, extract: Extract) -> list[Path]:
+    """Return what matches and is not hidden, sorted by name."""
+    found = {path for pattern in extract.files for path in folder.glob(pattern)}
     return sorted(
         (path for path in found if not path.name.startswith(".")), key=lambda path: (path.name, str(path))
     )
+
+
+def _why_left_out(path: Path, folder: Path) -> str | None:
+    """Return why an entry is not landed; empty for a folder, which is no mistake, None for a file."""
+    try:
+        target = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # RuntimeError: a link to itself, before Python 3.13
+        return "a link that leads nowhere" if path.is_symlink() else "it cannot be looked at"
+    if not target.is_relative_to(folder.resolve()):
+        return "a link that leads out of the folder"
+    if target.is_dir():
+        return ""
+    return None if target.is_file() else "a pipe, a socket or a device and no file"
 
 
 def missing_location(extract: Extract, contract: Contract, settings: Settings) -> str | None:

@@ -13,12 +13,12 @@ from filelock import FileLock, Timeout
 
 from tidewaiter import files
 from tidewaiter.canonical import load_dataset
-from tidewaiter.contracts import Contract, CsvFormat, Extract
+from tidewaiter.contracts import Contract, Extract
 from tidewaiter.erasures import ERASED
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.landing.archives import packing_of
 from tidewaiter.landing.erase import drop_rows, rows_scrubbed, scrub_raw
-from tidewaiter.landing.formats import open_format
+from tidewaiter.landing.formats import is_read_in_pieces, open_format
 from tidewaiter.landing.mapping import build_mapping
 from tidewaiter.landing.pieces import CutsUncertain
 from tidewaiter.landing.raw import StoredRaw, store_raw
@@ -88,6 +88,7 @@ def land_stored(
     receipt = landed_receipt(raw.sha256, extract, contract, settings, pseudonymiser)
     folder = settings.paths.extract_folder(extract.dataset, contract.member, raw.extract_id)
     if receipt is None:
+        _require_one_entry(folder, raw, extract, contract)
         with files.folder_replaced_atomically(folder) as partial:
             outcome = dict(vars(_land(raw, extract, contract, settings, pseudonymiser, partial)))
             if pseudonymiser.knows_erased(contract.member):
@@ -121,6 +122,25 @@ def land_stored(
     return receipt
 
 
+def _require_one_entry(folder: Path, raw: StoredRaw, extract: Extract, contract: Contract) -> None:
+    """Refuse to land for a second entry what another entry of the contract has landed.
+
+    Both would write the same extract, and each run would put the rows of one in the place of the other's.
+    """
+    found = files.read_json(folder / RECEIPT_FILE) or {}
+    own = extract_fingerprint(contract, extract)
+    others = {extract_fingerprint(contract, entry) for entry in contract.extracts} - {own}
+    if found.get("contract_fingerprint") in others:
+        raise TidewaiterError(
+            Problem(
+                f"two entries of the contract land this file as {extract.dataset}",
+                where=f"member {contract.member}, file {raw.file_name}",
+                expected="one entry for each file and dataset; the rows of the first one stand",
+                next_step="make their patterns under files differ, or make them one entry with unpivot",
+            )
+        )
+
+
 def landed_receipt(
     sha256: str, extract: Extract, contract: Contract, settings: Settings, pseudonymiser: Pseudonymiser
 ) -> Receipt | None:
@@ -152,9 +172,9 @@ def _land(
     where = f"member {contract.member}, file {raw.file_name}"
     extract = _for_file(extract, raw.file_name, where)
     with work_folder(raw) as work, open_duckdb(settings) as connection:
-        if not isinstance(extract.format, CsvFormat):
+        if not is_read_in_pieces(extract.format):
             wanted = wanted_columns(connection, extract, contract)
-            source = open_format(connection, raw.path, extract.format, work, where, wanted)
+            source = open_format(connection, raw.path, extract.format, work, where, wanted, settings)
             mapping = build_mapping(connection, extract, contract, source.header, where)
             staged = source.stage([column.position for column in mapping.columns])
             return ExtractWriter(

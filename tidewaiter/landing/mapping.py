@@ -26,6 +26,7 @@ from tidewaiter.landing.source import (
     resolve_columns,
     trimmed_sql,
 )
+from tidewaiter.pseudonyms import purpose_of
 from tidewaiter.warehouse import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
@@ -125,6 +126,24 @@ class Mapping:
         """Source columns that feed a pseudonymised field, with the name of the first such field."""
         parties = [one for one in self.mapped if one.field.is_pseudonymised]
         return {column: one.field.name for one in reversed(parties) for column in one.columns}
+
+    @property
+    def other_parties(self) -> list[str]:
+        """Pseudonymised fields whose pseudonym is not that of a raw column under `party_fields`.
+
+        A column may feed two kinds of party, and an expression may make another identifier of it.
+        """
+        first = self.party_fields
+        return [
+            one.field.name
+            for one in self.mapped
+            if one.field.is_pseudonymised
+            and (
+                one.expression is not None
+                or one.mapping.codes is not None
+                or any(purpose_of(first[column]) != purpose_of(one.field.name) for column in one.columns)
+            )
+        ]
 
     def typed_layers(self, source: str, *kept: str) -> str:
         """Return common table expressions over the source relation; the last one is `typed`.
@@ -272,6 +291,8 @@ class _Builder:
         if self._is_local_time(field, kind):
             draft = replace(draft, local=typed)
             typed = parse.local_to_utc(draft.local_name, self.contract.time_zone)
+        if field.type == "timestamp" and kind == _TEXT and not mapping.formats:
+            typed = f"coalesce({typed}, {parse.iso_instant(draft.coded)})"
         return replace(draft, typed=typed)
 
     def _parse_either(self, field: Field, raw: str) -> str:

@@ -23,10 +23,16 @@ _ISO_TIMESTAMPS = (
     "%Y-%m-%dT%H:%M",
     "%Y-%m-%d",
 )
+# 2024-03-01T10:00:00Z is ISO 8601 as well, and what JSON and Parquet write.
+_ISO_INSTANT = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
+)
 _OFFSET_DIRECTIVE = "%z"
 # A number before its unit is converted, and the digits of a factor: together the 38 that a decimal has, so
 # that no product overflows. Ten decimals are a tenth of a milligram of a tonne.
-_UNCONVERTED = "DECIMAL(24,10)"
+# Most numbers fit into the narrow one's 64 bits, and DuckDB reads texts into it a hundred times
+# faster.
+_UNCONVERTED, _NARROW = "DECIMAL(24,10)", "DECIMAL(18,10)"
 _FACTOR_DIGITS = 14
 
 
@@ -72,6 +78,19 @@ def parse_sql(
             return local_to_utc(instant, zone)
 
 
+def iso_instant(text: str) -> str:
+    """Return SQL for the naive UTC instant of a text in ISO 8601 that says its offset, null of any other.
+
+    Args:
+        text: Quoted column name or SQL of the text.
+    """
+    # The cast alone would also read names of zones, and "now".
+    return (
+        f"case when regexp_full_match({text}, {quote_literal(_ISO_INSTANT)})"
+        f" then timezone('UTC', try_cast({text} as TIMESTAMPTZ)) end"
+    )
+
+
 def decimal_sql(field: Field, value: str, unit: Unit | None) -> str:
     """Return SQL that turns a plain text or a number into a decimal field, in the field's own unit.
 
@@ -81,7 +100,9 @@ def decimal_sql(field: Field, value: str, unit: Unit | None) -> str:
         return f"try_cast({value} as {field.duckdb_type})"
     places = max(0, -int(unit.factor.as_tuple().exponent))
     factor = f"cast('{unit.factor}' as DECIMAL({_FACTOR_DIGITS},{places}))"
-    return f"try_cast(try_cast({value} as {_UNCONVERTED}) * {factor} as {field.duckdb_type})"
+    narrow = f"cast(try_cast({value} as {_NARROW}) as {_UNCONVERTED})"
+    number = f"coalesce({narrow}, try_cast({value} as {_UNCONVERTED}))"
+    return f"try_cast({number} * {factor} as {field.duckdb_type})"
 
 
 def cast_sql(field: Field, value: str, value_type: str, zone: str, unit: Unit | None = None) -> str:

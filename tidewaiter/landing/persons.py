@@ -52,22 +52,25 @@ def pseudonym_table(purpose: str) -> str:
     return quote_identifier(f"pseudonyms_{purpose}")
 
 
-def join_pseudonyms(columns: dict[str, str], relation: str) -> tuple[dict[str, str], str]:
+def join_pseudonyms(
+    columns: dict[str, str], relation: str, alias: str = "person"
+) -> tuple[dict[str, str], str]:
     """Return how columns in clear are replaced by pseudonyms; null stays null.
 
     Args:
         columns: Column of the relation to the canonical field whose purpose it has.
         relation: Alias of the relation that has the columns.
+        alias: What the joined tables are called, with a number.
 
     Returns:
         SQL of the pseudonym by column, and the joins that it needs.
     """
     values, joins = {}, []
     for number, (column, field) in enumerate(columns.items()):
-        alias = f"person_{number}"
-        values[column] = f"{alias}.pseudonym"
+        person = f"{alias}_{number}"
+        values[column] = f"{person}.pseudonym"
         joins.append(
-            f" left join {pseudonym_table(purpose_of(field))} as {alias}"
-            f" on {alias}.identifier = {relation}.{quote_identifier(column)}"
+            f" left join {pseudonym_table(purpose_of(field))} as {person}"
+            f" on {person}.identifier = {relation}.{quote_identifier(column)}"
         )
     return values, "".join(joins)

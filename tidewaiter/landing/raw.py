@@ -112,7 +112,8 @@ def _receive(path: Path, sha256: str, folder: Path) -> dict[str, Any]:
     with files.folder_replaced_atomically(folder) as partial:
         partial.chmod(_OWNER_ONLY_FOLDER)
         # A source that calls its file like our records must not overwrite one.
-        name = path.name if path.name not in _OUR_FILES else f"source-{path.name}"
+        name = files.printable(path.name)
+        name = f"source-{name}" if name in _OUR_FILES else name
         copied = _copy(path, partial / name)
         if copied != sha256:
             raise TidewaiterError(

@@ -33,7 +33,7 @@ class Staged:
             for each column that was asked for (see `raw_column`); others may be there. One row per
             record that could be read, in ascending order of `source_line`, without two alike. The
             text is exactly as the source has it; a typed source is rendered canonically: ISO 8601
-            dates and times, `.` as decimal mark, no thousands mark, true and false. Null and the
+            dates and times, the contract's decimal mark, no thousands mark, true and false. Null and the
             empty text are the same to a contract that has "" among its null spellings.
         rejects: Name of a relation with `source_line` BIGINT, `kind` and `message` VARCHAR: one row
             per reason why a record could not be read. `kind` is counted in the receipt and names no

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tidewaiter.contracts import CsvFormat
 from tidewaiter.errors import Problem, TidewaiterError
-from tidewaiter.landing.decoding import CHUNK_BYTES, utf8_chunks
+from tidewaiter.landing.decoding import CHUNK_BYTES, check_mark, utf8_chunks
+from tidewaiter.landing.line_ends import Mender
 from tidewaiter.landing.marks import MarkFinder, Marks, count_byte
 
 _UNIT_SEPARATOR = "\x1f"
@@ -73,6 +74,7 @@ def prepare_text(source: Path, text_format: CsvFormat, folder: Path, where: str)
     Raises:
         TidewaiterError: The bytes are not in the contract's encoding, or there is no header line.
     """
+    check_mark(source, text_format.encoding, where)
     readable = folder / "source.csv"
     is_plain = text_format.encoding == "utf-8" and not text_format.skip_lines
     quote = text_format.quote
@@ -123,22 +125,16 @@ def _survey(chunks: Iterable[bytes], quote: str) -> tuple[_LineEnds, Marks]:
 def _write_mended(source: Path, text_format: CsvFormat, target: Path, where: str) -> None:
     encoding, to_blank = text_format.encoding, text_format.skip_lines
     ends, _ = _survey(utf8_chunks(source, encoding, where), text_format.quote)
-    # Old Macintosh files end their lines with CR alone; among LF a lone CR is a blank in a text.
-    lone_cr = b"\n" if ends.cr - ends.crlf > ends.lf else b" "
-    held = b""
+    # Old Macintosh files end their lines with CR alone.
+    mender = Mender(text_format, cr_ends_lines=ends.cr - ends.crlf > ends.lf)
     with target.open("wb") as writer:
-        for chunk in utf8_chunks(source, encoding, where):
-            text = held + chunk
-            held = b"\r" if text.endswith(b"\r") else b""
-            text = text[: len(text) - len(held)]
-            text = text.replace(b"\r\n", b"\n").replace(b"\r", lone_cr)
+        for text in mender.mended(utf8_chunks(source, encoding, where)):
             # Lines above the table are emptied and not taken out, so that every line keeps its number.
             while to_blank and text:
                 _, line_feed, text = text.partition(b"\n")
                 writer.write(line_feed)
                 to_blank -= len(line_feed)
             writer.write(text)
-        writer.write(held and lone_cr)
 
 
 def _read_header(path: Path, text_format: CsvFormat, where: str) -> tuple[tuple[str, ...], int, int]:
@@ -161,7 +157,12 @@ def _read_header(path: Path, text_format: CsvFormat, where: str) -> tuple[tuple[
                 blank_lines += 1
         except csv.Error as error:
             raise TidewaiterError(
-                Problem(f"the header line cannot be read: {error}", where=where, expected="a header line")
+                Problem(
+                    f"the header line cannot be read: {error}",
+                    where=where,
+                    expected=f"names of at most {csv.field_size_limit():,} characters",
+                    next_step="correct format.quote in the contract, or have the file sent again",
+                )
             ) from None
     raise _empty(where)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from tidewaiter.canonical import Dataset, load_dataset
 from tidewaiter.contracts import Contract, Extract
+from tidewaiter.errors import Problem, TidewaiterError
+from tidewaiter.landing.archives import unpacked_files
 from tidewaiter.landing.drift import Drift, compare_columns, mapped_columns, read_header, without_missing
 from tidewaiter.landing.land import land_file
 from tidewaiter.landing.receipts import QUARANTINE_FILE, ROWS_FILE, Receipt
@@ -81,8 +84,34 @@ class Trial:
         return 0.0 if self.is_refused or not self.rows_in else self.rows_sound / self.rows_in
 
 
+@contextmanager
+def sample_files(path: Path, extract: Extract) -> Iterator[list[tuple[str, Path]]]:
+    """Yield a sample under its name, or each file of an archive under `archive.zip/name`, unpacked.
+
+    Raises:
+        TidewaiterError: The archive cannot be read, or has no file for the extract.
+    """
+    with TemporaryDirectory(prefix="tidewaiter-sample-") as folder:
+        found = unpacked_files(path, Path(folder), extract)
+        if not found:
+            raise TidewaiterError(
+                Problem(
+                    f"no file in the archive matches {' '.join(extract.archive.members)}",
+                    where=f"file {path.name}",
+                    next_step="correct archive.members in the contract",
+                )
+            )
+        yield [(f"{path.name}/{name}" if name else path.name, file) for name, file in found]
+
+
 def try_landing(
-    path: Path, extract: Extract, contract: Contract, settings: Settings, *, rows: int = 5
+    path: Path,
+    extract: Extract,
+    contract: Contract,
+    settings: Settings,
+    *,
+    rows: int = 5,
+    label: str = "",
 ) -> Trial:
     """Land a file in a temporary folder and tell what came of it.
 
@@ -92,6 +121,7 @@ def try_landing(
         contract: The member's contract.
         settings: For memory and threads; its home is not touched.
         rows: How many mapped rows to return.
+        label: What the file is called, where that is not its name: unpacked ones lie under a number.
 
     Raises:
         SchemaDrift: A mapped column is missing.
@@ -110,7 +140,7 @@ def try_landing(
     limit = extract.refuse_above_quarantined_share
     faulty = receipt.rows_quarantined / receipt.rows_in if receipt.rows_in else 0.0
     return Trial(
-        file=path.name,
+        file=label or path.name,
         dataset=receipt.dataset,
         rows_in=receipt.rows_in,
         rows_sound=receipt.rows_landed,

@@ -42,6 +42,7 @@ _FAULTY = "faulty"
 _UNREADABLE = "unreadable"
 _SET_ASIDE = "set_aside"
 _EVIDENCE = "evidence"
+_PARTY_VALUES = "party_values"
 # Line and key hashes of the rows that were sound by themselves.
 _KEYS = "landed_keys"
 
@@ -238,14 +239,25 @@ class ExtractWriter:
         return self.records.batches(lambda relation: f"select {columns} from {relation}")
 
     def _write_quarantine(self) -> None:
+        self._make_party_values()
         purposes: dict[str, list[tuple[str, str]]] = {}
         for column, field_name in self.mapping.party_fields.items():
             purposes.setdefault(purpose_of(field_name), []).append((_EVIDENCE, column.raw))
+        for field_name in self.mapping.other_parties:
+            purposes.setdefault(purpose_of(field_name), []).append((_PARTY_VALUES, field_name))
         make_pseudonym_tables(self.connection, self.pseudonymiser, self.member_iso2, purposes)
         target = quote_literal(self.target / QUARANTINE_FILE)
         self.connection.execute(
             f"copy (from ({self._quarantine_sql()}) order by {SOURCE_LINE}) to {target}"
             " (format parquet, compression zstd)"
+        )
+
+    def _make_party_values(self) -> None:
+        """Make a table of the parties that no raw column of the evidence is the pseudonym of."""
+        fields = ", ".join([SOURCE_LINE, *map(quote_identifier, self.mapping.other_parties)])
+        self.connection.execute(
+            f"create or replace table {_PARTY_VALUES} as"
+            f" {self.mapping.typed_layers(_EVIDENCE, SOURCE_LINE)} select {fields} from typed"
         )
 
     def _quarantine_sql(self) -> str:
@@ -255,9 +267,17 @@ class ExtractWriter:
         """
         parties = {column.raw: field for column, field in self.mapping.party_fields.items()}
         pseudonyms, joins = join_pseudonyms(parties, _EVIDENCE)
+        others, other_joins = join_pseudonyms(
+            {name: name for name in self.mapping.other_parties}, _PARTY_VALUES, alias="other_person"
+        )
         pairs = ", ".join(
-            f"{quote_literal(column.name)}, {pseudonyms.get(column.raw, f'{_EVIDENCE}.{column.raw}')}"
-            for column in self.mapping.columns
+            [
+                *(
+                    f"{quote_literal(column.name)}, {pseudonyms.get(column.raw, f'{_EVIDENCE}.{column.raw}')}"
+                    for column in self.mapping.columns
+                ),
+                *(f"{quote_literal(f'canonical {name}')}, {value}" for name, value in others.items()),
+            ]
         )
         place = quote_literal(f"raw/{self.member_iso2}/{self.raw.folder.name}/{self.raw.file_name}")
         return f"""
@@ -278,6 +298,8 @@ class ExtractWriter:
             from found
             left join {_EVIDENCE}
                 on found.is_row and found.{SOURCE_LINE} = {_EVIDENCE}.{SOURCE_LINE}{joins}
+            left join {_PARTY_VALUES}
+                on found.is_row and found.{SOURCE_LINE} = {_PARTY_VALUES}.{SOURCE_LINE}{other_joins}
         """
 
     def _reasons(self) -> dict[str, int]:

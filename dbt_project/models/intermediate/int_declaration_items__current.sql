@@ -1,8 +1,12 @@
 -- What was declared comes from the lowest version of an item, what became of it from the latest row:
 -- amendments follow an intervention, so a feature that saw an amended value would know the outcome.
-{% set outcome_columns = header_outcome_columns() + [
-    'assessed_value', 'recovered_tax', 'assessed_hs6', 'assessed_origin_iso2', 'assessed_net_kg'
-] %}
+-- depends_on: {{ ref('int_declaration_items__changes') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key=['member_iso2', 'declaration_id', 'item_no'],
+    on_schema_change='fail'
+) }}
 
 with accepted_rows as (
     select
@@ -18,10 +22,17 @@ with accepted_rows as (
             and items.extract_id = extracts.extract_id
             and extracts.dataset_name = 'declaration_items'
             and extracts.is_accepted
+    {%- if is_incremental() %}
+    semi join {{ ref('int_declaration_items__changes') }} as changes
+        on
+            items.member_iso2 = changes.member_iso2
+            and items.declaration_id = changes.declaration_id
+            and items.item_no = changes.item_no
+    {%- endif %}
 ),
 
 {{ declared_beside_latest(
-    ['member_iso2', 'declaration_id', 'item_no'], 'item_version', outcome_columns
+    ['member_iso2', 'declaration_id', 'item_no'], 'item_version', outcome_columns()
 ) }},
 
 -- An item whose header comes apart has what it leaves empty from there; without a header it waits, see
@@ -46,7 +57,10 @@ current_items as (
 )
 
 select
-    row_number() over () as item_index,
+    row_number() over ()
+    {%- if is_incremental() %}
+    + (select max(standing.item_index) from {{ this }} as standing)
+    {%- endif %} as item_index,
     * exclude (extract_sequence, is_header_apart),
     -- A label counts for items registered after this day. The shift makes sure that the label was known
     -- when that later day began at the office, however far east of UTC the office lies.

@@ -1,91 +1,68 @@
 -- noqa: disable=LT02
--- Each level's reference is the median of earlier items; its spread is the median distance that earlier
--- items had from the reference of *their* day. That equals a median absolute deviation that never looks
--- back with later knowledge, and needs no second pass over the past for every day.
+-- Each level's median and spread is drawn towards the next wider one, the more the fewer items it rests on:
+-- (n * own + a * wider) / (n + a), from all goods of the member down to the subheading and origin.
+{{ config(materialized='view') }}
 {% set levels = {
-    'hs6_origin': ['hs6', 'origin_iso2'],
+    'member': [],
+    'chapter': ['left(hs6, 2)'],
+    'heading': ['left(hs6, 4)'],
     'hs6': ['hs6'],
-    'heading': ['heading_code']
+    'hs6_origin': ['hs6', 'origin_iso2']
 } %}
+{% set prior = var('reference_prior_items') %}
 
-with priced as (
+with found as (
     select
         items.item_index,
         items.member_iso2,
-        items.registered_date - date '1970-01-01' as registered_day,
-        items.hs6,
-        items.heading_code,
-        items.origin_iso2,
-        valued.ln_unit_value_usd_per_kg as ln_unit_value
+        items.registered_date
+        {%- for level in levels %},
+        coalesce({{ level }}.items_n, 0) as {{ level }}_n,
+        {%- set wider = loop.previtem %}
+        {%- for figure, name in {'median': 'reference', 'median_absolute_deviation': 'spread'}.items() %}
+        {%- if wider is not defined %}
+        {{ level }}.{{ figure }} as {{ level }}_{{ name }}{{ ',' if not loop.last }}
+        {%- else %}
+        coalesce(
+            ({{ level }}.items_n * {{ level }}.{{ figure }} + {{ prior }} * {{ wider }}_{{ name }})
+            / ({{ level }}.items_n + {{ prior }}),
+            {{ wider }}_{{ name }}
+        ) as {{ level }}_{{ name }}{{ ',' if not loop.last }}
+        {%- endif %}
+        {%- endfor %}
+        {%- endfor %}
     from {{ ref('int_declaration_items__current') }} as items
-    inner join {{ ref('int_declaration_items__valued') }} as valued using (item_index)
-    where valued.ln_unit_value_usd_per_kg is not null
-),
-
-medians as (
-    select
-        *
-        {%- for level in levels %},
-        median(ln_unit_value) over earlier_in_{{ level }} as {{ level }}_median,
-        count(*) over earlier_in_{{ level }} as {{ level }}_n,
-        abs(ln_unit_value - {{ level }}_median) as {{ level }}_distance
-        {%- endfor %}
-    from priced
-    window
-        {%- for level, columns in levels.items() %}
-        earlier_in_{{ level }} as (
-            partition by member_iso2, {{ columns | join(', ') }}
-            order by registered_day
-            range between {{ var('reference_price_days') }} preceding and 1 preceding
-        ){{ "," if not loop.last }}
-        {%- endfor %}
-),
-
-spreads as (
-    select
-        *
-        {%- for level in levels %},
-        median({{ level }}_distance) over earlier_in_{{ level }} as {{ level }}_spread
-        {%- endfor %}
-    from medians
-    window
-        {%- for level, columns in levels.items() %}
-        earlier_in_{{ level }} as (
-            partition by member_iso2, {{ columns | join(', ') }}
-            order by registered_day
-            range between {{ var('reference_price_days') }} preceding and 1 preceding
-        ){{ "," if not loop.last }}
-        {%- endfor %}
-),
-
-levelled as (
-    select
-        *,
-        case
-            {%- for level in levels %}
-            when {{ level }}_n >= {{ var('reference_price_min_items') }} then {{ loop.index }}
-            {%- endfor %}
-        end as reference_level
-    from spreads
+    {%- for level, columns in levels.items() %}
+    left join {{ ref('int_reference_distributions') }} as {{ level }}
+        on
+            {{ level }}.measure = 'usd_per_kg'
+            and {{ level }}.reference_level = '{{ level }}'
+            and {{ in_period(level, 'reference_month', days_before=31) }}
+            and {{ reference_key(columns, 'items') }} = {{ level }}.reference_key
+            and date_trunc('month', items.registered_date) = {{ level }}.reference_month
+    {%- endfor %}
+    where {{ in_period('items') }}
 )
 
 select
     item_index,
-    ln_unit_value,
-    reference_level,
+    member_iso2,
+    registered_date,
+    -- The finest level with enough items of its own.
+    case
+        when hs6_origin_n >= {{ var('reference_min_items') }} then 1
+        when hs6_n >= {{ var('reference_min_items') }} then 2
+        when heading_n >= {{ var('reference_min_items') }} then 3
+        when chapter_n >= {{ var('reference_min_items') }} then 4
+        when member_n >= {{ var('reference_min_items') }} then 5
+    end as reference_level,
     case reference_level
-        {%- for level in levels %}
-        when {{ loop.index }} then {{ level }}_median
-        {%- endfor %}
-    end as reference_ln_unit_value,
-    case reference_level
-        {%- for level in levels %}
-        when {{ loop.index }} then {{ level }}_spread
-        {%- endfor %}
-    end as reference_spread,
-    case reference_level
-        {%- for level in levels %}
-        when {{ loop.index }} then {{ level }}_n
-        {%- endfor %}
-    end as reference_n
-from levelled
+        when 1 then hs6_origin_n
+        when 2 then hs6_n
+        when 3 then heading_n
+        when 4 then chapter_n
+        when 5 then member_n
+    end as reference_n,
+    case when reference_level is not null then hs6_origin_reference end as reference_ln_unit_value,
+    case when reference_level is not null then hs6_origin_spread end as reference_spread
+from found

@@ -1,4 +1,12 @@
+-- noqa: disable=LT02
+-- depends_on: {{ ref('int_rebuild_windows') }}
 -- Amounts in USD, each at its own currency's rate of the day of registration, and the value on one basis.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook=["{{ delete_from_rebuilt_days('registered_date') }}", "{{ delete_replaced_items() }}"]
+) }}
+
 with charges_of_headers as (
     select
         declared.item_index,
@@ -35,6 +43,9 @@ items as (
         ) as charges_currency_code
     from {{ ref('int_declaration_items__current') }} as items
     left join charges_of_headers as headers on items.item_index = headers.item_index
+    {%- if is_incremental() %}
+    anti join {{ this }} as standing on items.item_index = standing.item_index
+    {%- endif %}
 ),
 
 -- Few items have freight or taxes in a currency of their own: their rates are found apart.
@@ -130,6 +141,8 @@ on_one_basis as (
 
 select
     item_index,
+    member_iso2,
+    registered_date,
     units_per_usd,
     declared_value_usd,
     cif_value_usd,
@@ -151,5 +164,16 @@ select
     case
         when declared_value > 0 and net_kg > 0
             then ln(coalesce(cif_value_usd, declared_value_usd) / cast(net_kg as double))
-    end as ln_unit_value_usd_per_kg
+    end as ln_unit_value_usd_per_kg,
+    case
+        when declared_value > 0 and supplementary_qty > 0
+            then ln(coalesce(cif_value_usd, declared_value_usd) / cast(supplementary_qty as double))
+    end as ln_unit_value_usd_per_supplementary_unit,
+    case
+        when net_kg > 0 and supplementary_qty > 0
+            then ln(cast(net_kg as double) / cast(supplementary_qty as double))
+    end as ln_kg_per_supplementary_unit,
+    case
+        when net_kg > 0 and gross_kg > 0 then ln(cast(gross_kg as double) / cast(net_kg as double))
+    end as ln_gross_to_net
 from on_one_basis

@@ -1,54 +1,60 @@
 -- noqa: disable=LT02
--- What was known of an entity when a day on which it declares began. Totals run over the entity's own
--- days, of items and of labels, and stop before the day itself: the as-of answer stands ready, and an item
--- finds it by (entity, day) with a hash join where an ASOF join would sort all items once per entity.
+-- The ledger that every profile is summed from: whole numbers, one row per entity and day on which anything
+-- happened. A build in parts replaces the days from the first one that changed.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ delete_from_rebuilt_days('registered_date') }}"
+) }}
+
+with rebuilt as (
+    select
+        keys.*,
+        windows.from_date
+    from {{ ref('int_declaration_items__entity_keys') }} as keys
+    inner join {{ ref('int_rebuild_windows') }} as windows on keys.member_iso2 = windows.member_iso2
+)
 {% for entity in all_entities() %}
-    {%- if not loop.first %}
+{%- if not loop.first %}
 
 union all
-
-    {% endif -%}
+{% endif %}
+select
+    '{{ entity }}' as entity_kind,
+    member_iso2,
+    entity_key,
+    registered_date,
+    cast(count(*) filter (where is_item) as integer) as items_on_day,
+    cast(count(is_irregular) as integer) as labelled_on_day,
+    cast(count(*) filter (where is_irregular) as integer) as irregular_on_day,
+    {%- if entity == 'importer_heading' %}
+    sum(tax_rate_pct) as tax_rate_pct_on_day,
+    cast(count(tax_rate_pct) as integer) as taxed_on_day
+    {%- else %}
+    cast(null as decimal(38, 4)) as tax_rate_pct_on_day,
+    cast(null as integer) as taxed_on_day
+    {%- endif %}
+from (
     select
-        '{{ entity }}' as entity_kind,
-        entity_key,
-        state_date as registered_date,
-        cast(coalesce(sum(items_on_day) over before_{{ entity }}, 0) as integer) as items_n,
-        cast(coalesce(sum(labelled_on_day) over before_{{ entity }}, 0) as integer) as labelled_n,
-        cast(coalesce(sum(irregular_on_day) over before_{{ entity }}, 0) as integer) as irregular_n,
-        min(seen_date) over before_{{ entity }} as first_seen_date,
-        max(seen_date) over before_{{ entity }} as last_seen_date
-    from (
-        select
-            entity_key,
-            state_date,
-            count(seen_date) as items_on_day,
-            count(is_irregular) as labelled_on_day,
-            count(*) filter (where is_irregular) as irregular_on_day,
-            max(seen_date) as seen_date
-        from (
-            select
-                {{ entity }}_key as entity_key,
-                registered_date as state_date,
-                registered_date as seen_date,
-                null as is_irregular
-            from {{ ref('int_declaration_items__entity_keys') }}
-            union all
-            select
-                {{ entity }}_key as entity_key,
-                label_visible_after_date as state_date,
-                null as seen_date,
-                is_irregular
-            from {{ ref('int_declaration_items__entity_keys') }}
-            where label_visible_after_date is not null
-        )
-        where entity_key is not null
-        group by all
-    )
-    window
-        before_{{ entity }} as (
-            partition by entity_key
-            order by state_date
-            rows between unbounded preceding and 1 preceding
-        )
-    qualify items_on_day > 0
+        member_iso2,
+        {{ entity }}_key as entity_key,
+        registered_date,
+        true as is_item,
+        null as is_irregular,
+        tax_rate_pct
+    from rebuilt
+    where registered_date >= from_date
+    union all
+    select
+        member_iso2,
+        {{ entity }}_key as entity_key,
+        label_visible_after_date as registered_date,
+        false as is_item,
+        is_irregular,
+        null as tax_rate_pct
+    from rebuilt
+    where label_visible_after_date >= from_date
+)
+where entity_key is not null
+group by all
 {%- endfor %}

@@ -11,6 +11,7 @@ select
     hs_code,
     customs_procedure_code,
     transport_mode_code,
+    detail_code,
 
     -- values
     quantity,

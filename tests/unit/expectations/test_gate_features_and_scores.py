@@ -47,6 +47,28 @@ def test_every_kind_of_bad_feature_is_refused(write_features: Writer, settings: 
     ]
 
 
+def test_a_shifted_feature_is_reported_against_the_training_window(
+    write_features: Writer, settings: Settings
+) -> None:
+    """Twelve items a day for 400 days; of too few items nothing is said."""
+    shifted = {
+        "registered_date": "date '2023-01-01' + (i // 12)::integer",
+        # Of the last 90 days, a rate that one training item in a hundred has; and more nulls than before.
+        "tax__rate_pct": "if(i >= 12 * 310, 20, if(i % 100 = 0, 20, i % 7))",
+        "price__ln_ratio_to_reference": "if(i >= 12 * 310 and i % 2 = 0, null, (i % 97) / 97)",
+        # As before: the same values in another order.
+        "value__ln_value_usd": "(i * 31 % 101) / 101",
+    }
+    result = run_gate("features", "KR", write_features(shifted, rows=12 * 400), settings)
+    assert result.passed
+    assert sorted(warning.column for warning in result.warnings) == [
+        "price__ln_ratio_to_reference",
+        "tax__rate_pct",
+    ]
+    few = run_gate("features", "KR", write_features(shifted, rows=800, name="few.parquet"), settings)
+    assert few.warnings == ()
+
+
 def test_only_the_members_own_rows_are_judged(write_features: Writer, settings: Settings) -> None:
     path = write_features(
         {

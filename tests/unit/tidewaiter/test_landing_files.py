@@ -46,6 +46,43 @@ def test_mixed_line_ends_lose_no_row(bench, landing_header):
     assert landed_lines(bench.land(text)) == {"A1": 2, "A2": 3, "A3": 5}
 
 
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_a_cr_alone_ends_a_line_only_between_whole_rows(bench, contract_of, landing_header, quote):
+    within = row("A1", f"{quote}x\r1,2\ry{quote}")
+    lines = [
+        within,
+        f"{row('A2')}\r{row('A3')}\r{row('A4')}",
+        row("A5", "x\ry"),
+        f"{row('A6')}\rA7,1",
+        row("A8"),
+        *(row(f"B{number}") for number in range(5)),  # most lines end otherwise
+    ]
+    landed = bench.land("\r\n".join([landing_header, *lines]), contract_of(format={"quote": quote}))
+    lines_of = landed_lines(landed)
+    assert {key: lines_of[key] for key in lines_of if key < "B"} == {
+        "A1": 2,
+        "A2": 3,
+        "A3": 4,
+        "A4": 5,
+        "A5": 6,
+        "A8": 8,
+    }
+    assert landed.column("office_code")[0] == "x 1,2 y"
+    assert landed.reasons == {7: ["the line has too many columns: 8 where the header has 7"]}
+
+
+def test_line_ends_are_mended_alike_wherever_a_chunk_ends(bench, landing_header, monkeypatch):
+    rows = [row(f"A{number}", f'"o\r{number}"') for number in range(60)]
+    text = landing_header + "".join(
+        end + one for one, end in zip(rows, ["\n", "\r\n", "\r", "\n"] * 15, strict=True)
+    )
+    whole = bench.land(text, name="a.csv").column("declaration_id")
+    assert len(whole) == 60
+    for size in (1, 2, 3, 7, 50):
+        monkeypatch.setattr("tidewaiter.landing.decoding.CHUNK_BYTES", size)
+        assert bench.elsewhere().land(text).column("declaration_id") == whole
+
+
 def test_ragged_lines_are_quarantined_with_their_line_number(bench, landing_header):
     text = "\n".join([landing_header, row("A1"), "A2,1", row("A3"), row("A4") + ",more,", row("A5")])
     landed = bench.land(text)

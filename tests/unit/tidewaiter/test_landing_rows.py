@@ -344,3 +344,33 @@ def test_hostile_column_names_are_data(bench, contract_of, landing_header, name)
     assert landed.column("office_code") == ["S01"]
     assert landed.column("procedure_code") == ["S01"]
     assert landed.records[3][name] == "S01"
+
+
+def test_a_file_that_two_entries_claim_stays_with_the_first(bench, contract_of, landing_header):
+    first = contract_of()
+    second = contract_of({"office_code": {"constant": "X"}}).extracts[0]
+    contract = first.model_copy(update={"extracts": (*first.extracts, second)})
+    text = f"{landing_header}\nD1,1,2024-03-01,K,010121,Acme,10\n"
+    landed = bench.land(text, contract)
+    other = contract.model_copy(update={"extracts": contract.extracts[::-1]})
+    with pytest.raises(TidewaiterError, match="two entries of the contract land this file"):
+        bench.land(text, other)
+    assert landed.column("office_code") == ["K"]
+    assert bench.land(text, contract).receipt == landed.receipt
+
+
+def test_a_quarantined_row_is_found_by_every_kind_of_party_that_it_names(bench, contract_of, landing_header):
+    fields = {
+        "declarant_id": {"column": "importer"},
+        "seller_id": {"expression": "replace(\"importer\", '-', '')"},
+    }
+    contract = contract_of(fields)
+    text = f"{landing_header}\nD1,1,2024-03-01,K,010121,ac-me,x\nD2,1,2024-03-01,K,010121,ac-me,1\n"
+    landed = bench.land(text + "D2,1,2024-03-01,K,010121,ac-me,2\n", contract)
+    (row,) = landed.rows
+    pseudonyms = {row[name] for name in ("importer_id", "declarant_id", "seller_id")}
+    assert len(pseudonyms) == 3
+    assert list(landed.records) == [2, 4]
+    for record in landed.records.values():
+        assert pseudonyms <= set(record.values())
+        assert "ac-me" not in str(record)

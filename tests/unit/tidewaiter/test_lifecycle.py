@@ -109,6 +109,14 @@ def test_the_kept_bytes_of_an_erased_subject_are_empty_lines(bench, text):
     assert again.receipt == landed.receipt
 
 
+def test_bytes_with_rows_between_cr_alone_are_removed(bench, text):
+    there = erasing(bench)
+    mixed = text.replace("\n", "\r", 2)[::-1].replace("\r", "\n", 1)[::-1]
+    landed = there.land(mixed + "\r\n")
+    assert landed.column("declaration_id") == ["D4"]
+    assert kept_raw("XT", landed.receipt.source_sha256, there.settings.paths) is None
+
+
 def test_bytes_that_cannot_be_mended_are_removed_and_the_source_is_left_alone(
     bench, contract_of, text, tmp_path
 ):

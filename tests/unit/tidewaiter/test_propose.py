@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
+import json
+import zipfile
 
+import pyarrow as pa
 import pytest
 import yaml
 from hypothesis import HealthCheck, given
@@ -208,7 +212,10 @@ def test_encodings(text, encoding, expected):
     ("name", "content", "message"),
     [
         ("empty.csv", b"", "empty"),
-        ("sheet.xlsx", b"PK", "cannot be sniffed"),
+        ("sheet.xlsx", b"PK", "does not read as xlsx"),
+        ("sheet.xls", b"\xd0\xcf", "cannot be sniffed"),
+        ("broken.xlsx", b"PK\x03\x04", "cannot be read|not a readable workbook"),
+        ("cut.csv.gz", b"\x1f\x8b", "cannot be read"),
         ("x.parquet", b"no", "parquet"),
     ],
 )
@@ -237,3 +244,55 @@ def test_any_file_gives_yaml_or_a_problem_in_words(settings, header, rows):
     (entry,) = proposal.extracts
     assert set(loaded) == {"member", "name", "owner", "source", "time_zone", "extracts"}
     assert loaded["extracts"][0]["fields"] == {name: guess.mapping for name, guess in entry.mapped.items()}
+
+
+NESTED = {
+    "sent": {
+        "at": "x",
+        "declarations": [
+            {"no": "D1", "office": "K", "items": [{"line": n, "hs": "010121", "value": 5} for n in (1, 2)]}
+        ]
+        * 2,
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("x.csv.gz", gzip.compress),
+        ("x.csv.zst", lambda content: pa.compress(content, codec="zstd", asbytes=True)),
+    ],
+)
+def test_packed_samples_are_read_as_landing_reads_them(settings, tmp_path, name, pack):
+    (tmp_path / name).write_bytes(pack(f"{KOREAN_HEADER}\n{KOREAN_ROWS[0]}\n".encode()))
+    (entry,) = propose("XT", [tmp_path / name], settings).extracts
+    assert (entry.files, entry.format["kind"]) == ((name,), "csv")
+    assert entry.guesses["hs6"].columns == ("HS6 Code",)
+
+
+def test_each_kind_of_file_in_an_archive_is_an_entry(settings, tmp_path):
+    rates = "Currency,Date,Rate per USD\nEUR,2024-01-01,0.9\n"
+    with zipfile.ZipFile(tmp_path / "sent_2024.zip", "w") as archive:
+        for name in ("items_01.csv", "items_02.csv"):
+            archive.writestr(name, f"{KOREAN_HEADER}\n{KOREAN_ROWS[0]}\n")
+        archive.writestr("rates_01.csv", rates)
+    entries = propose("XT", [tmp_path / "sent_2024.zip"], settings).extracts
+    assert [(entry.dataset, entry.files, entry.members) for entry in entries] == [
+        ("declaration_items", ("sent_*.zip",), ("items_*.csv",)),
+        ("exchange_rates", ("sent_*.zip",), ("rates_*.csv",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "items", "above"),
+    [
+        (NESTED, "sent.declarations.items", {"sent.at", "sent.declarations.no", "sent.declarations.office"}),
+        (NESTED["sent"]["declarations"], "items", {"no", "office"}),
+    ],
+)
+def test_items_below_a_header_are_the_records(settings, tmp_path, content, items, above):
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    (entry,) = propose("XT", [tmp_path / "x.json"], settings).extracts
+    assert (entry.format["items"], set(entry.format["header_fields"])) == (items, above)
+    assert {"line", "hs", "value"} <= set(entry.columns)

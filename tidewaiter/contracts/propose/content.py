@@ -33,6 +33,7 @@ _MOST_VALUES = 40
 _NULL_SPELLINGS = ("-", "--", "NULL", "null", "N/A", "n/a", "\\N", "#N/A", "S/N", "ND", "N/D", "(null)", ".")
 _BLANKS = "\u00a0\u202f"  # no-break blanks between groups of digits
 _SOME_SHARE = 0.005
+_POINTED_CODE = r"[0-9]{4}([.][0-9]{2}){1,4}"
 _NEARLY_ALL = 0.9
 
 
@@ -56,6 +57,7 @@ class ColumnProfile:
         distinct: Different values.
         number, whole, country, currency: Shares that read as such.
         hs_digits: Shares by number of digits, of values that look like a commodity code.
+        hs_has_points: Commodity codes are written with points, as in 0101.21.00.
         date_format: The format that reads nearly all values, if one does.
         is_ambiguous_date: Day and month could be the other way round.
         most_common: Values with their counts, commonest first, where there are not too many.
@@ -71,6 +73,7 @@ class ColumnProfile:
     country: float
     currency: float
     hs_digits: dict[int, float]
+    hs_has_points: bool
     date_format: str | None
     is_ambiguous_date: bool
     most_common: tuple[tuple[str, int], ...]
@@ -193,6 +196,12 @@ def profile_column(
     )
     share = (lambda count: count / values) if values else (lambda count: 0.0)
     date_format, is_ambiguous = _date_format(connection, relation, values)
+    (pointed,) = _counts(
+        connection,
+        f"select count(*) filter (regexp_full_match(v, {quote_literal(_POINTED_CODE)})) from {relation}",
+    )
+    has_points = pointed > _NEARLY_ALL * values > 0
+    code = "replace(v, '.', '')" if has_points else "v"
     return ColumnProfile(
         position=position,
         name=name,
@@ -206,13 +215,14 @@ def profile_column(
         hs_digits={
             int(digits): share(count)
             for digits, count in connection.execute(
-                f"select len(v), count(*) from {relation}"
+                f"select len(v), count(*) from (select {code} as v from {relation})"
                 " where regexp_full_match(v, '[0-9]{5,12}')"
                 # Chapters 01 to 99, also where a leading zero was lost.
                 " and left(lpad(v, cast(len(v) + len(v) % 2 as INTEGER), '0'), 2) <> '00'"
                 " group by all order by all"
             ).fetchall()
         },
+        hs_has_points=has_points,
         date_format=date_format,
         is_ambiguous_date=is_ambiguous,
         most_common=tuple(

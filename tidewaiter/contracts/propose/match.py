@@ -71,12 +71,15 @@ def guess_fields(dataset: Dataset, columns: Sequence[ColumnProfile]) -> dict[str
     names = [column.name for column in columns]
     usable = [column for column in columns if column.name and names.count(column.name) == 1]
     guesses = _Guesses()
-    if "hs6" in dataset.by_name:
+    if subheading := next((name for name in ("hs6", "hs_code") if name in dataset.by_name), None):
         scores = {
-            column.position: field_scores(column.name, dataset.dataset).get("hs6", 0.0) for column in usable
+            column.position: field_scores(column.name, dataset.dataset).get(subheading, 0.0)
+            for column in usable
         }
         for found, column in commodity_guesses(usable, scores, _LEAST_NAME_SCORE):
-            guesses.add(Guess(**found), column)
+            target = subheading if found["field"] == "hs6" else found["field"]
+            if target in dataset.by_name:
+                guesses.add(Guess(**found | {"field": target}), column)
     _assign_by_name(dataset, usable, guesses)
     _assign_by_content(dataset, usable, guesses)
     _derive(dataset, columns, guesses)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tidewaiter.canonical import DATASETS, Dataset, DatasetName, load_dataset
 from tidewaiter.contracts.propose.content import null_spellings, number_marks, profile_column
 from tidewaiter.contracts.propose.match import Guess, guess_fields
-from tidewaiter.contracts.propose.sniff import Sample, read_sample
+from tidewaiter.contracts.propose.sniff import Sample, read_samples
 from tidewaiter.warehouse import open_duckdb
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class ProposedExtract:
         dataset: Canonical table that the columns fit best.
         samples: Names of the samples it was guessed from.
         files: Patterns that the samples' names suggest.
+        members: Patterns for the names of the files in an archive; empty where it needs none.
         format: The contract's `format`.
         null_values: Spellings of "no value" that the sample has.
         columns: Columns of the sample, in order.
@@ -46,6 +47,7 @@ class ProposedExtract:
     columns: tuple[str, ...]
     guesses: dict[str, Guess]
     notes: tuple[str, ...]
+    members: tuple[str, ...] = ()
 
     @property
     def mapped(self) -> dict[str, Guess]:
@@ -98,16 +100,18 @@ def propose(
     entries: dict[tuple[Any, ...], ProposedExtract] = {}
     with open_duckdb(settings) as connection:
         for number, path in enumerate(samples):
-            with read_sample(path, connection, f"sample_{number}") as sample:
-                entry = _propose_extract(connection, sample)
-            kind = (entry.dataset, entry.columns, entry.format["kind"])
-            if known := entries.get(kind):
-                entry = replace(
-                    known,
-                    samples=(*known.samples, *entry.samples),
-                    files=tuple(dict.fromkeys((*known.files, *entry.files))),
-                )
-            entries[kind] = entry
+            with read_samples(path, connection, f"sample_{number}", settings) as found:
+                proposed = [_propose_extract(connection, sample) for sample in found]
+            for entry in proposed:
+                kind = (entry.dataset, entry.columns, entry.format["kind"])
+                if known := entries.get(kind):
+                    entry = replace(
+                        known,
+                        samples=tuple(dict.fromkeys((*known.samples, *entry.samples))),
+                        files=tuple(dict.fromkeys((*known.files, *entry.files))),
+                        members=tuple(dict.fromkeys((*known.members, *entry.members))),
+                    )
+                entries[kind] = entry
     return Proposal(member, name or f"Member {member}", time_zone, tuple(entries.values()))
 
 
@@ -146,6 +150,7 @@ def _propose_extract(connection: duckdb.DuckDBPyConnection, sample: Sample) -> P
         columns=sample.columns,
         guesses=guesses[dataset],
         notes=sample.notes,
+        members=(_pattern(PurePosixPath(sample.name_in_archive).name),) if sample.name_in_archive else (),
     )
 
 

@@ -7,18 +7,23 @@ file under the contract that came of it.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from tidewaiter.errors import Problem, UsageProblem
+from tidewaiter.contracts.propose.fixed import fixed_width_format
+from tidewaiter.contracts.propose.structure import json_format, xml_format
+from tidewaiter.errors import Problem, TidewaiterError, UsageProblem
 from tidewaiter.warehouse import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
     import duckdb
+
+    from tidewaiter.settings import Settings
 
 _SAMPLE_BYTES = 8 << 20
 _CHARSET_BYTES = 1 << 18
@@ -27,13 +32,16 @@ SAMPLE_ROWS = 20_000
 # languages of the vocabulary are written in.
 _LIKELY_ENCODINGS = ("cp1252", "cp1251", "cp1253", "cp1256", "gb18030", "shift_jis", "euc_kr")
 _ASCII_AND_LATIN = "latin-1"
-_SUFFIXES = {
-    ".parquet": "parquet",
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
-}
-_UNSUPPORTED = {".xml", ".xlsx", ".xls", ".gz", ".zst", ".zip", ".bz2", ".xz"}
+_UNSUPPORTED = {".xls", ".bz2", ".xz", ".7z", ".rar"}
+_LARGEST_JSON_MB = 256
+_WORKBOOK = b"PK\x03\x04"
+_PARQUET = b"PAR1"
+_PROMISED = {".parquet": _PARQUET, ".xlsx": _WORKBOOK}
+_ROWS_ABOVE_A_HEADER = 30
+_LINES_TO_COMPARE = 500
+_USUAL_DELIMITERS = "\t;|,"
+_MOSTLY = 0.8
+_LEAST_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class Sample:
         columns: Names of the columns, as they stand in the header or as they were made up.
         table: Relation that holds the rows, all text, columns named `c0`, `c1` and so on.
         notes: What to look at again, in words.
+        name_in_archive: Name of the file in a zip archive, where it came in one.
     """
 
     path: Path
@@ -53,33 +62,169 @@ class Sample:
     columns: tuple[str, ...]
     table: str
     notes: tuple[str, ...] = ()
+    name_in_archive: str = ""
 
 
 @contextmanager
-def read_sample(path: Path, connection: duckdb.DuckDBPyConnection, table: str) -> Iterator[Sample]:
-    """Yield the first rows of a file as a table of the connection.
+def read_samples(
+    path: Path, connection: duckdb.DuckDBPyConnection, table: str, settings: Settings
+) -> Iterator[list[Sample]]:
+    """Yield the first rows of a file, or of each file of an archive, as tables of the connection.
 
     Raises:
         UsageProblem: There is no such file, it is empty, or its form cannot be guessed.
     """
+    from tidewaiter.landing.archives import unpacked_files
+
     if not path.is_file() or not path.stat().st_size:
         what = "the sample is empty" if path.is_file() else "no such file"
         raise UsageProblem(Problem(what, where=str(path), expected="a file as the member sends it"))
-    suffix = path.suffix.lower()
-    if suffix in _UNSUPPORTED:
+    if path.suffix.lower() in _UNSUPPORTED:
         raise UsageProblem(
             Problem(
-                f"a sample that ends in {suffix} cannot be sniffed",
+                f"a sample that ends in {path.suffix.lower()} cannot be sniffed",
                 where=str(path),
-                expected="delimited text, JSON records, or Parquet",
-                next_step="unpack it, or write the contract by hand: docs/reference/contract.md",
+                expected="text, fixed width, JSON, XML, Parquet or Excel, as such or in gz, zst or zip",
+                next_step="save it in one of these forms",
             )
         )
     with TemporaryDirectory(prefix="tidewaiter-sample-") as folder:
-        if suffix in _SUFFIXES:
-            yield _read_records(path, _SUFFIXES[suffix], connection, table)
-        else:
-            yield _read_text(path, connection, table, Path(folder))
+        found = []
+        try:
+            files = unpacked_files(path, Path(folder))
+        except TidewaiterError as error:
+            raise UsageProblem(error.problems) from None
+        for number, (name, file) in enumerate(files):
+            there = Path(folder) / f"sample-{number}"
+            there.mkdir()
+            sample = _read_sample(file, _Reader(path, connection, f"{table}_{number}", there, settings))
+            found.append(replace(sample, path=path, name_in_archive=name))
+        yield found
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """What reading one sample takes: its name, and where its rows come to be."""
+
+    path: Path
+    connection: duckdb.DuckDBPyConnection
+    table: str
+    folder: Path
+    settings: Settings
+
+
+def _read_sample(file: Path, reader: _Reader) -> Sample:
+    path = reader.path
+    with file.open("rb") as handle:
+        head = handle.read(_SAMPLE_BYTES)
+    promised = _PROMISED.get(file.suffix.lower())
+    if promised and not head.startswith(promised):
+        raise UsageProblem(
+            Problem(
+                f"this does not read as {file.suffix[1:].lower()}",
+                where=str(path),
+                next_step="have it sent again",
+            )
+        )
+    if head.startswith(_PARQUET):
+        return _read_as_landing({"kind": "parquet"}, file, reader)
+    if head.startswith(_WORKBOOK):
+        return _read_as_landing(_excel_format(file, path), file, reader)
+    encoding, why = guess_encoding(head[:_CHARSET_BYTES])
+    text = head.decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace")
+    notes = () if encoding in ("utf-8", "utf-16") else (f"encoding {encoding}: {why}",)
+    start = text.lstrip()[:1]
+    if start == "<" and (found := xml_format(file)):
+        return _read_as_landing(found, file, reader)
+    if start in ("[", "{") and (taken_apart := json_format(text, file, _LARGEST_JSON_MB)):
+        found, more = taken_apart
+        if encoding != "utf-8":
+            found["encoding"] = encoding
+        return _read_as_landing(found, file, reader, (*notes, *more))
+    if fixed := fixed_width_format(text):
+        fixed["encoding"] = encoding
+        places = (
+            "places of columns are guessed from blanks, digits and letters: correct them by the record layout"
+        )
+        return _read_as_landing(fixed, file, reader, (*notes, places))
+    return _read_text(text, encoding, notes, len(head) == _SAMPLE_BYTES, reader)
+
+
+def _read_as_landing(
+    found: dict[str, Any],
+    file: Path,
+    reader: _Reader,
+    notes: tuple[str, ...] = (),
+) -> Sample:
+    """Read a sample under the guessed format, as landing will."""
+    from pydantic import TypeAdapter
+
+    from tidewaiter.contracts.formats import Format
+    from tidewaiter.landing.formats import open_format
+    from tidewaiter.landing.staged import raw_column
+
+    try:
+        source = open_format(
+            reader.connection,
+            file,
+            TypeAdapter(Format).validate_python(found),
+            reader.folder,
+            f"file {reader.path.name}",
+            (),
+            reader.settings,
+        )
+        names = source.header
+        staged = source.stage(range(len(names)))
+    except TidewaiterError as error:
+        raise UsageProblem(error.problems) from None
+    columns = ", ".join(f"{raw_column(place)} as c{place}" for place in range(len(names)))
+    reader.connection.execute(
+        f"create table {quote_identifier(reader.table)} as"
+        f" select {columns or 'true as c0'} from {staged.records} limit {SAMPLE_ROWS}"
+    )
+    return Sample(reader.path, found, names, reader.table, notes)
+
+
+def _excel_format(file: Path, path: Path) -> dict[str, Any]:
+    """Return the format of a workbook: its first sheet with a table, and the row with the names."""
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        for number, sheet in enumerate(book.worksheets):
+            sheet.reset_dimensions()
+            rows = list(sheet.iter_rows(values_only=True, max_row=_ROWS_ABOVE_A_HEADER))
+            above = next((place for place, row in enumerate(rows) if _are_names(row, rows)), None)
+            if above is not None:
+                found: dict[str, Any] = {"kind": "excel"}
+                return (
+                    found
+                    | ({"sheet": sheet.title} if number else {})
+                    | ({"skip_rows": above} if above else {})
+                )
+    except Exception as error:  # openpyxl meets a broken workbook with whatever its parts raise
+        raise UsageProblem(
+            Problem(f"not a readable workbook: {type(error).__name__}", where=str(path))
+        ) from None
+    raise UsageProblem(
+        Problem(
+            "no sheet has a row with the names of columns",
+            where=str(path),
+            expected=f"at least {_LEAST_NAMES} texts side by side in the first {_ROWS_ABOVE_A_HEADER} rows",
+            next_step="write the contract by hand: docs/reference/contract.md",
+        )
+    )
+
+
+def _are_names(row: Sequence[Any], rows: Sequence[Sequence[Any]]) -> bool:
+    """Whether a row has nothing but texts, nearly as many as the fullest row has values."""
+    filled = [value for value in row if value is not None]
+    fullest = max(sum(value is not None for value in one) for one in rows)
+    return (
+        len(filled) >= max(_LEAST_NAMES, fullest // 2)
+        and all(isinstance(value, str) for value in filled)
+        and len(set(filled)) > len(filled) // 2
+    )
 
 
 def guess_encoding(head: bytes) -> tuple[str, str]:
@@ -106,25 +251,30 @@ def _is_utf8(head: bytes) -> bool:
     return True
 
 
-def _read_text(path: Path, connection: duckdb.DuckDBPyConnection, table: str, folder: Path) -> Sample:
+def _read_text(
+    text: str,
+    encoding: str,
+    notes: tuple[str, ...],
+    is_cut: bool,
+    reader: _Reader,
+) -> Sample:
     import duckdb
 
-    with path.open("rb") as handle:
-        head = handle.read(_SAMPLE_BYTES)
-    encoding, why = guess_encoding(head[:_CHARSET_BYTES])
-    text = head.decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace")
-    if len(head) == _SAMPLE_BYTES and "\n" in text:
+    folder = reader.folder
+
+    if is_cut and "\n" in text:
         text = text[: text.rindex("\n") + 1]
-    readable = folder / "sample.csv"
+    readable, table_alone = folder / "sample.csv", folder / "table.csv"
     readable.write_text(text, encoding="utf-8", newline="")
+    above = _lines_above(text)
+    table_alone.write_text("".join(text.splitlines(keepends=True)[above:]), encoding="utf-8", newline="")
     try:
-        dialect = _sniff(readable, connection)
-        names = _make_table(readable, dialect, connection, table)
+        dialect = _sniff(table_alone, reader.connection)
     except (duckdb.Error, IndexError) as error:
         raise UsageProblem(
             Problem(
                 f"this does not read as delimited text: {str(error).splitlines()[0]}",
-                where=str(path),
+                where=str(reader.path),
                 expected="lines of equally many values between delimiters",
                 next_step="write the contract by hand: docs/reference/contract.md",
             )
@@ -133,68 +283,44 @@ def _read_text(path: Path, connection: duckdb.DuckDBPyConnection, table: str, fo
     if dialect["quote"] != '"':
         found["quote"] = dialect["quote"]
     found["encoding"] = encoding
-    notes = [] if encoding in ("utf-8", "utf-16") else [f"encoding {encoding}: {why}"]
-    if dialect["skip"]:
-        found["skip_lines"] = dialect["skip"]
+    if above + dialect["skip"]:
+        found["skip_lines"] = above + dialect["skip"]
     if not dialect["header"]:
-        found |= {"header": False, "columns": list(names)}
-        notes.append("no header line was found: the names of the columns are made up; say what they are")
-    return Sample(path, found, names, table, tuple(notes))
+        columns = [f"column_{place + 1}" for place in range(dialect["columns"])]
+        found |= {"header": False, "columns": columns}
+        notes = (*notes, "no header line was found: the names of the columns are made up; say what they are")
+    there = folder / "read"
+    there.mkdir()
+    decoded = found | {"encoding": "utf-8"}
+    sample = _read_as_landing(decoded, readable, replace(reader, folder=there), notes)
+    return replace(sample, format=found)
+
+
+def _lines_above(text: str) -> int:
+    """Return how many lines stand above the table: a title has not as many delimiters as the lines below."""
+    lines = text.splitlines()[:_LINES_TO_COMPARE]
+    for delimiter in _USUAL_DELIMITERS:
+        counts = [line.count(delimiter) for line in lines]
+        number, times = (
+            Counter(count for count in counts if count).most_common(1)[0] if any(counts) else (0, 0)
+        )
+        if times >= _MOSTLY * sum(map(bool, lines)):
+            first = counts.index(number)
+            return first if first <= _ROWS_ABOVE_A_HEADER else 0
+    return 0
 
 
 def _sniff(path: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     row = connection.execute(
-        f"select Delimiter, Quote, SkipRows, HasHeader from sniff_csv({quote_literal(path)},"
+        f"select Delimiter, Quote, SkipRows, HasHeader, len(Columns) from sniff_csv({quote_literal(path)},"
         f" sample_size = {SAMPLE_ROWS}, all_varchar = false, ignore_errors = true)"
     ).fetchall()[0]
-    delimiter, quote, skip, header = row
+    delimiter, quote, skip, header, columns = row
     quote = "" if quote in (None, "(empty)", "\x00") else str(quote)
-    return {"delimiter": str(delimiter), "quote": quote or '"', "skip": int(skip), "header": bool(header)}
-
-
-def _make_table(
-    path: Path, dialect: dict[str, Any], connection: duckdb.DuckDBPyConnection, table: str
-) -> tuple[str, ...]:
-    options = (
-        f"delim = {quote_literal(dialect['delimiter'])}, quote = {quote_literal(dialect['quote'])},"
-        f" escape = {quote_literal(dialect['quote'])}, header = false, auto_detect = true,"
-        " all_varchar = true, null_padding = false, ignore_errors = true, strict_mode = false"
-    )
-    source = f"read_csv({quote_literal(path)}, {options}, skip = {dialect['skip']})"
-    described = connection.execute(f"describe select * from {source}").fetchall()
-    columns = [str(row[0]) for row in described]
-    renamed = ", ".join(f"{quote_identifier(name)} as c{position}" for position, name in enumerate(columns))
-    first = connection.execute(f"select {renamed} from {source} limit 1").fetchone() or ()
-    names = tuple(f"column_{position + 1}" for position in range(len(columns)))
-    skip = dialect["skip"]
-    if dialect["header"]:
-        names = tuple((str(name) if name is not None else "").strip() for name in first)
-        skip += 1
-    body = f"read_csv({quote_literal(path)}, {options}, skip = {skip})"
-    connection.execute(
-        f"create table {quote_identifier(table)} as select {renamed} from {body} limit {SAMPLE_ROWS}"
-    )
-    return names
-
-
-def _read_records(path: Path, kind: str, connection: duckdb.DuckDBPyConnection, table: str) -> Sample:
-    import duckdb
-
-    reader = "read_parquet" if kind == "parquet" else "read_json_auto"
-    try:
-        described = connection.execute(f"describe select * from {reader}({quote_literal(path)})").fetchall()
-        names = tuple(str(row[0]) for row in described)
-        renamed = ", ".join(
-            f"cast({quote_identifier(name)} as VARCHAR) as c{position}" for position, name in enumerate(names)
-        )
-        connection.execute(
-            f"create table {quote_identifier(table)} as"
-            f" select {renamed} from {reader}({quote_literal(path)}) limit {SAMPLE_ROWS}"
-        )
-    except duckdb.Error as error:
-        raise UsageProblem(
-            Problem(f"this does not read as {kind}: {str(error).splitlines()[0]}", where=str(path))
-        ) from None
-    nested = [str(row[0]) for row in described if str(row[1]).startswith(("STRUCT", "MAP")) or "[]" in row[1]]
-    notes = [f"column '{name}' is nested: say how its parts become rows or columns" for name in nested]
-    return Sample(path, {"kind": kind}, names, table, tuple(notes))
+    return {
+        "delimiter": str(delimiter),
+        "quote": quote or '"',
+        "skip": int(skip),
+        "header": bool(header),
+        "columns": int(columns),
+    }

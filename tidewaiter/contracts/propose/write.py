@@ -45,6 +45,8 @@ def _entry_lines(entry: ProposedExtract, member: str) -> Iterator[str]:
     yield f"  - dataset: {entry.dataset}"
     yield f"    location: {{home: incoming/{member.lower()}}}  # where the files arrive; correct it"
     yield f"    files: {_flow(entry.files)}  # guessed from the name of the sample"
+    if entry.members:
+        yield f"    archive: {{members: {_flow(entry.members)}}}  # files in the archive that belong here"
     yield f"    format: {_flow(entry.format)}"
     yield f"    null_values: {_flow(entry.null_values)}"
     yield "    fields:" if entry.mapped else "    fields: {}"

@@ -60,7 +60,12 @@ class ExcelSource:
             for number, values, formulas in rows:
                 if number > above and any(value is not None for value in (*values, *formulas)):
                     fault = self._fault(values, formulas, positions)
-                    writer.add(number, [_as_text(value) for value in values], (), fault)
+                    writer.add(
+                        number,
+                        [_as_text(value, self.excel_format.decimal_mark) for value in values],
+                        (),
+                        fault,
+                    )
         read = f"read_parquet({quote_literal(path)})"
         columns = "".join(f", values[{place + 1}] as {raw_column(place)}" for place in positions)
         return self.opening.staged(
@@ -122,7 +127,7 @@ class ExcelSource:
 
     def _sheet(self, book: Any) -> Any:
         wanted = self.excel_format.sheet
-        names = [sheet.title for sheet in book.worksheets]
+        names = [sheet.title for sheet in book.worksheets if hasattr(sheet, "iter_rows")]
         if wanted is not None and wanted not in names:
             raise self.opening.error(f"no sheet '{wanted}'{closest(wanted, names)}")
         if not names:
@@ -161,7 +166,7 @@ def _is_xml(name: str) -> bool:
     return name.lower().endswith((".xml", ".rels", ".vml"))
 
 
-def _as_text(value: Any) -> str | None:
+def _as_text(value: Any, decimal_mark: str = ".") -> str | None:
     match value:
         case None:
             return None
@@ -174,5 +179,7 @@ def _as_text(value: Any) -> str | None:
             return value.isoformat()
         case float() if value.is_integer() and abs(value) < 1e15:
             return str(int(value))
+        case float():
+            return str(value).replace(".", decimal_mark)
         case _:
             return str(value)

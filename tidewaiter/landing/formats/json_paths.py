@@ -8,6 +8,10 @@ from tidewaiter.contracts.formats import split_path
 from tidewaiter.landing.staged import SOURCE_LINE
 from tidewaiter.warehouse import quote_literal
 
+_STRING_OR_BETWEEN = r'"(?:[^"\\]|\\.)*"|[^"]+'
+_LONG_NUMBER = r"(-?[0-9.]{17,})((?:[eE][+-]?[0-9]+)?)"
+_NUMBER_WITH_POINT = r"(-?[0-9]+)[.]([0-9]+(?:[eE][+-]?[0-9]+)?)"
+
 
 def pointer(path: Sequence[str]) -> str:
     """Return the JSON pointer (RFC 6901) of a path: unlike DuckDB's own paths it can say any key."""
@@ -19,6 +23,25 @@ def texts_sql(json: str, paths: Sequence[Sequence[str]]) -> str:
     if not paths:
         return "cast([] as VARCHAR[])"
     return f"json_extract_string({json}, [{', '.join(quote_literal(pointer(path)) for path in paths)}])"
+
+
+def exact_numbers_sql(json: str, decimal_mark: str) -> str:
+    """Return SQL of valid JSON in which numbers stand as texts where they would lose digits or meaning.
+
+    DuckDB reads a number with a point as floating point: 15 digits of it are sure (duckdb 1.5). Where
+    the contract has a decimal comma, numbers get one, so that all that is read has the same mark. Only
+    JSON that has such a number is taken apart, into its strings and what stands between them.
+    """
+    found, number, text = "[0-9.]{17}", _LONG_NUMBER, r'"\1\2"'
+    if decimal_mark == ",":
+        found, number, text = "[0-9][.][0-9]", _NUMBER_WITH_POINT, r'"\1,\2"'
+    parts = f"regexp_extract_all({json}, {quote_literal(_STRING_OR_BETWEEN)})"
+    between = f"regexp_replace(part, {quote_literal(number)}, {quote_literal(text)}, 'g')"
+    return (
+        f"case when regexp_matches({json}, {quote_literal(found)})"
+        f" then array_to_string(list_transform({parts},"
+        f" lambda part: if(starts_with(part, '\"'), part, {between})), '') else {json} end"
+    )
 
 
 def keys_sql(json: str, path: Sequence[str]) -> str:

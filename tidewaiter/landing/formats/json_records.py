@@ -13,8 +13,14 @@ from pathlib import Path
 
 from tidewaiter.contracts import JsonFormat
 from tidewaiter.contracts.formats import join_path, split_path
-from tidewaiter.landing.decoding import utf8_chunks
-from tidewaiter.landing.formats.json_paths import children_sql, keys_sql, texts_sql, walk_sql
+from tidewaiter.landing.decoding import check_mark, utf8_chunks
+from tidewaiter.landing.formats.json_paths import (
+    children_sql,
+    exact_numbers_sql,
+    keys_sql,
+    texts_sql,
+    walk_sql,
+)
 from tidewaiter.landing.formats.json_structure import Structure
 from tidewaiter.landing.formats.opening import Opening, numbered
 from tidewaiter.landing.formats.text_lines import UNDECODABLE, copy_lines
@@ -118,10 +124,12 @@ def _copy_top(opening: Opening, json_format: JsonFormat) -> str:
     """Write the outermost records and return SQL of them: `source_line`, `record`, `fault`."""
     if json_format.layout == "lines":
         lines = copy_lines(opening, json_format.encoding, 0)
+        exact = exact_numbers_sql("line", json_format.decimal_mark)
         return (
-            f"(select {SOURCE_LINE}, case when json_valid(line) then line end as record,"
+            f"(select {SOURCE_LINE}, case when json_valid(line) then {exact} end as record,"
             f" case when line is null then {quote_literal(UNDECODABLE)}"
-            f" when not json_valid(line) then {quote_literal(_NOT_JSON)} end as fault from {lines})"
+            f" when not json_valid(line) then {quote_literal(_NOT_JSON)} end as fault from {lines}"
+            " where line is null or trim(line) <> '')"
         )
     readable = _readable(opening, json_format.encoding)
     if json_format.layout == "array":
@@ -139,14 +147,18 @@ def _copy_top(opening: Opening, json_format: JsonFormat) -> str:
         records = opening.copy(
             f"select content as record from read_text({quote_literal(readable)})", "top.parquet"
         )
-        if opening.execute(f"select bool_and(json_valid(record)) from {records}").fetchone() != (True,):
-            raise opening.error("not JSON", expected="one JSON document")
-    return f"(select {SOURCE_LINE}, record, cast(null as VARCHAR) as fault from {numbered(records)})"
+        # For its message: what is no JSON at which place.
+        opening.execute(f"select count(json(record)) from {records}").fetchone()
+    exact = exact_numbers_sql("record", json_format.decimal_mark)
+    return (
+        f"(select {SOURCE_LINE}, {exact} as record, cast(null as VARCHAR) as fault from {numbered(records)})"
+    )
 
 
 def _readable(opening: Opening, encoding: str) -> Path:
     """Return the file as UTF-8 under a name without a pattern's characters in it."""
     readable = opening.folder / "source.json"
+    check_mark(opening.path, encoding, opening.where)
     with opening.path.open("rb") as handle:
         start = handle.read(_MIB)
     if not start.removeprefix(codecs.BOM_UTF8).strip(b"\0 \t\r\n"):

@@ -14,6 +14,8 @@ from tidewaiter.warehouse import quote_literal
 if TYPE_CHECKING:
     import duckdb
 
+    from tidewaiter.settings import Settings
+
 RECORDS = "source_records"
 REJECTS = "source_rejects"
 MOST_COLUMNS = 4000
@@ -31,6 +33,7 @@ class Opening:
         folder: Work folder of this file alone.
         where: Member and file, for messages.
         wanted: Column names that the contract uses, for files without a record to show its names.
+        settings: Threads, and the memory that they share.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -38,6 +41,7 @@ class Opening:
     folder: Path
     where: str
     wanted: tuple[str, ...]
+    settings: Settings
 
     def error(self, what: str, expected: str = "", next_step: str = _NEXT_STEP) -> TidewaiterError:
         """Return an error about this file."""
@@ -49,6 +53,12 @@ class Opening:
 
         try:
             return self.connection.execute(query)
+        except duckdb.OutOfMemoryException as error:
+            raise self.error(
+                f"the file needs more memory than it may take: {_without_values(error)}",
+                expected="records that fit into memory_limit; tidewaiter config show tells it",
+                next_step="raise memory_limit, or have the file sent in parts",
+            ) from None
         except duckdb.Error as error:
             raise self.error(f"the file cannot be read: {_without_values(error)}") from None
         except UnicodeDecodeError:
@@ -89,7 +99,12 @@ def no_rejects_sql() -> str:
 
 def _without_values(error: Exception) -> str:
     first_line = str(error).splitlines()[0]
-    place = re.search(r"at byte \d+ in .*?\d+: [a-zA-Z -]+", first_line)
+    # The parser's own words have no value of the file in them.
+    place = re.search(r"at byte \d+ (?:in .*?\d+|of input): [\w -]+", first_line)
     if "Malformed JSON" in first_line:
         return f"not JSON {place[0].replace('record/value', 'record')}" if place else "not JSON"
+    if "top-level JSON array" in first_line:
+        return "the file is not one JSON array"
+    if "as valid UTF-8" in first_line:
+        return "it has bytes that are not of its encoding"
     return re.sub(r"""(["']).*\1""", "...", first_line)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tidewaiter.contracts import ParquetFormat
 from tidewaiter.landing.formats.opening import Opening, no_rejects_sql, numbered
 from tidewaiter.landing.staged import Staged, raw_column
 from tidewaiter.warehouse import quote_literal
@@ -21,6 +22,7 @@ class ParquetSource:
     """One Parquet file; `source_line` is the number of the row in the file."""
 
     opening: Opening
+    parquet_format: ParquetFormat
     header: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -40,22 +42,22 @@ class ParquetSource:
         rows = f"read_parquet({quote_literal(readable)}) as source({names})"
         described = self.opening.execute(f"describe select * from {rows}").fetchall()
         columns = "".join(
-            f", {_as_text(f'c{position}', str(described[position][1]))} as {raw_column(position)}"
+            f", {self._as_text(f'c{position}', str(described[position][1]))} as {raw_column(position)}"
             for position in positions
         )
         # Written once more: a broken page must be an error now and not in the midst of a later query.
         text = self.opening.copy(f"select true as is_row{columns} from {rows}", "text.parquet")
         return self.opening.staged(f"select * exclude (is_row) from {numbered(text)}", no_rejects_sql())
 
-
-def _as_text(column: str, kind: str) -> str:
-    if kind.endswith("]") or kind.startswith(_NESTED):
-        return f"cast(to_json({column}) as VARCHAR)"
-    if kind in _FLOATS:
-        # Whole numbers that a data frame keeps as floating point are codes as often as not.
-        is_whole = f"{column} = trunc({column}) and abs({column}) < 1e15"
-        return (
-            f"case when {is_whole} then cast(cast({column} as BIGINT) as VARCHAR)"
-            f" else cast({column} as VARCHAR) end"
-        )
-    return f"cast({column} as VARCHAR)"
+    def _as_text(self, column: str, kind: str) -> str:
+        if kind.endswith("]") or kind.startswith(_NESTED):
+            return f"cast(to_json({column}) as VARCHAR)"
+        text = f"cast({column} as VARCHAR)"
+        if kind in _FLOATS:
+            # Whole numbers that a data frame keeps as floating point are codes as often as not.
+            is_whole = f"{column} = trunc({column}) and abs({column}) < 1e15"
+            text = f"case when {is_whole} then cast(cast({column} as BIGINT) as VARCHAR) else {text} end"
+        if kind in _FLOATS or kind.startswith("DECIMAL"):
+            # One mark for all that is read: the other one may be the contract's mark of thousands.
+            return f"replace({text}, '.', {quote_literal(self.parquet_format.decimal_mark)})"
+        return text

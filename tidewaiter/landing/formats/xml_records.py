@@ -107,6 +107,9 @@ class _Reading:
 
         from lxml import etree
 
+        if not self.opening.path.stat().st_size:
+            raise self.opening.error("the file is empty", expected="XML")
+        etree.clear_error_log()  # of the file before; the parser's log is the thread's
         folder = self.opening.folder
         with ExitStack() as stack:
             records = stack.enter_context(RowWriter(folder / _RECORDS_FILE))
@@ -123,8 +126,7 @@ class _Reading:
                     else:
                         self._end(element, records)
             except etree.XMLSyntaxError as error:
-                # The message of the parser may repeat names of the file, but no text of it.
-                raise self.opening.error(f"not well-formed XML: {error.msg}") from None
+                raise self.opening.error(f"not well-formed XML: {_in_words(error)}") from None
         if not records.rows:
             _log.warning("%s: no element '%s' in the file", self.opening.where, self.xml_format.record)
         return self.columns
@@ -241,6 +243,25 @@ class _Reading:
             self._flatten(child, f"{prefix}/{name}" if prefix else name, found)
         if own := _own_text(element).strip():
             _add(found, prefix or ".", own)
+
+
+# Limits of the parser that keep its memory bounded; its own message advises to lift them.
+_LIMITS = {
+    "Excessive depth": "elements within elements deeper than 256",
+    "Text node too long": "a text longer than 10,000,000 characters",
+    "Attribute length too long": "an attribute longer than 10,000,000 characters",
+}
+
+
+def _in_words(error: etree.XMLSyntaxError) -> str:
+    """Return what is wrong and where: names of the file perhaps, but no text of it."""
+    message = str(error.msg).replace("\n", " ").strip()
+    logged = [entry for entry in error.error_log if entry.line == error.lineno] or list(error.error_log)
+    if message == "no element found" and logged:
+        message = f"{logged[0].message.strip()}, line {logged[0].line}, column {logged[0].column}"
+    place = message[message.index(", line") :] if ", line" in message else ""
+    limit = next((words for limit, words in _LIMITS.items() if limit in message), None)
+    return f"{limit}{place}" if limit else message
 
 
 def _after_namespace(name: str) -> str:

@@ -1,3 +1,6 @@
+-- depends_on: {{ ref('int_declaration_items__changes') }}, {{ ref('int_rebuild_windows') }}
+{{ config(materialized='parquet_by_month', rebuilds='changed_items') }}
+
 select
     items.member_iso2,
     items.declaration_id,
@@ -10,5 +13,6 @@ select
     valued.recovered_tax_usd,
     items.label_source_code
 from {{ ref('int_declaration_items__current') }} as items
-inner join {{ ref('int_declaration_items__valued') }} as valued using (item_index)
-where items.label_visible_after_date is not null
+inner join {{ ref('int_declaration_items__valued') }} as valued
+    on items.item_index = valued.item_index and {{ in_period('valued') }}
+where items.label_visible_after_date is not null and {{ in_period('items') }}

@@ -1,0 +1,47 @@
+-- Parts of one consignment: what the same party (importer, else seller) declared under the same heading in
+-- the hours before, to the instant. Cents, so that the order of adding up makes no difference.
+{{ config(materialized='view') }}
+{% set days_before = var('splitting_hours') // 24 + 1 %}
+
+with by_party as (
+    select
+        items.item_index,
+        items.member_iso2,
+        items.registered_date,
+        epoch_us(items.registered_at) as registered_us,
+        items.heading_code,
+        coalesce(items.importer_id, items.seller_id) as party_id,
+        cast(round(valued.declared_value_usd * 100) as hugeint) as value_us_cents
+    from {{ ref('int_declaration_items__current') }} as items
+    inner join {{ ref('int_declaration_items__valued') }} as valued on items.item_index = valued.item_index
+    where
+        {{ in_period('items', days_before=days_before) }}
+        and {{ in_period('valued', days_before=days_before) }}
+        and party_id is not null
+),
+
+with_earlier as (
+    select
+        *,
+        count(*) over earlier as earlier_items_n,
+        coalesce(sum(value_us_cents) over earlier, 0) / 100 as earlier_value_usd,
+        coalesce(max(value_us_cents) over earlier, 0) / 100 as largest_earlier_value_usd
+    from by_party
+    window
+        earlier as (
+            partition by member_iso2, party_id, heading_code
+            order by registered_us
+            range between {{ var('splitting_hours') * 3600000000 }} preceding and 1 preceding
+        )
+)
+
+select
+    with_earlier.item_index,
+    with_earlier.member_iso2,
+    with_earlier.registered_date,
+    with_earlier.value_us_cents / 100 as value_usd,
+    with_earlier.earlier_items_n,
+    with_earlier.earlier_value_usd,
+    with_earlier.largest_earlier_value_usd
+from with_earlier
+where {{ in_period('with_earlier') }}
