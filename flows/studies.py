@@ -75,14 +75,14 @@ def search_rows(
 
 
 def transfer_rows(
-    settings: Settings, members: list[str] | None, config_path: Path | None
+    settings: Settings, members: list[str] | None, config_path: Path | None, labels: list[int] | None
 ) -> list[dict[str, Any]]:
     """Let each member be taught by the others; return one row per member and number of own labels."""
-    from ml.transfer import leave_one_out
+    from ml.transfer import LABELS, leave_one_out
 
     config = _config(config_path)
     with step("transfer between members") as running:
-        found = leave_one_out(settings, config, members, told=_teller(running))
+        found = leave_one_out(settings, config, members, tuple(labels or LABELS), told=_teller(running))
         running.note(f"{len(found)} trainings compared")
     return [_transfer_row(one) for one in found]
 

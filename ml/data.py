@@ -153,14 +153,7 @@ def read_labelled(
         TidewaiterError: A mart is missing, or no item of the member has a known label.
     """
     target = TARGET_COLUMN[config.target]
-    source = f"""
-        from read_parquet({quote_literal(existing_mart(features_path(settings)))}) as item
-        inner join read_parquet({quote_literal(existing_mart(labels_path(settings)))}) as label
-            using (member_iso2, declaration_id, item_no)
-        where label.{target} is not null and label.label_at is not null
-            and ($member is null or item.member_iso2 = $member)
-            and ($members is null or list_contains($members, item.member_iso2))
-    """
+    source = _labelled_source(settings, target)
     context = _context_columns(settings)
     query = f"""
         select {matrix_columns(features, vocabularies)},
@@ -175,8 +168,7 @@ def read_labelled(
     """
     with open_duckdb(settings) as connection:
         parameters = {"member": member_iso2, "members": list(members) if members else None}
-        counted = connection.execute(f"select count(*) {source}", parameters).fetchone()
-        rows = int(counted[0]) if counted else 0
+        rows = _count(connection, source, parameters)
         if not rows:
             raise TidewaiterError(
                 Problem(
@@ -187,6 +179,29 @@ def read_labelled(
                 )
             )
         return _fill(connection.execute(query, parameters), rows, features)
+
+
+def count_labelled(settings: Settings, config: ModelConfig, member_iso2: str) -> int:
+    """Return how many items of a member have a known label."""
+    with open_duckdb(settings) as connection:
+        source = _labelled_source(settings, TARGET_COLUMN[config.target])
+        return _count(connection, source, {"member": member_iso2, "members": None})
+
+
+def _labelled_source(settings: Settings, target: str) -> str:
+    return f"""
+        from read_parquet({quote_literal(existing_mart(features_path(settings)))}) as item
+        inner join read_parquet({quote_literal(existing_mart(labels_path(settings)))}) as label
+            using (member_iso2, declaration_id, item_no)
+        where label.{target} is not null and label.label_at is not null
+            and ($member is null or item.member_iso2 = $member)
+            and ($members is null or list_contains($members, item.member_iso2))
+    """
+
+
+def _count(connection: duckdb.DuckDBPyConnection, source: str, parameters: dict[str, Any]) -> int:
+    counted = connection.execute(f"select count(*) {source}", parameters).fetchone()
+    return int(counted[0]) if counted else 0
 
 
 def matrix_columns(features: tuple[str, ...], vocabularies: Vocabularies | None = None) -> str:

@@ -41,6 +41,7 @@ WORDS = {
 _TOP_FEATURES = 20
 _CURVE_POINTS = 400
 _PR_POINTS = 600
+_SUBTITLE_DOWN_PT = 25
 
 
 @dataclass(frozen=True)
@@ -300,12 +301,16 @@ def value_or(value: float, otherwise: float) -> float:
 def _canvas(title: str, subtitle: str, height: float = 5.2) -> tuple[Figure, Axes]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.transforms import ScaledTranslation
 
     figure = Figure(figsize=(8, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.set_title(f"{title}\n", loc="left", fontsize=12, fontweight="bold")
-    axes.text(0, 1.02, subtitle, transform=axes.transAxes, fontsize=9.5, color="#444444", va="bottom")
+    # Over the whole width, because long names of features leave the axes little; the second line of the
+    # title is kept free for the subtitle.
+    figure.suptitle(f"{title}\n", x=0.01, ha="left", fontsize=12, fontweight="bold")
+    below = figure.transFigure + ScaledTranslation(0, -_SUBTITLE_DOWN_PT / 72, figure.dpi_scale_trans)
+    figure.text(0.01, 1.0, subtitle, transform=below, va="top", fontsize=9.5, color="#444444")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)

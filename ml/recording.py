@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow.entities import Run
 
+# MLflow refuses more than a thousand in one request.
+_METRICS_AT_ONCE = 500
+
 
 @dataclass(frozen=True)
 class Learned:
@@ -76,7 +79,9 @@ def record_run(
     windows = {member: window.as_text() for member, window in learned.split.windows.items()}
     with mlflow.start_run(run_id=run_id), scratch_folder() as folder:
         mlflow.log_params(_parameters(config, learned))
-        mlflow.log_metrics(flat_metrics(learned.assessment))
+        metrics = list(flat_metrics(learned.assessment).items())
+        for first in range(0, len(metrics), _METRICS_AT_ONCE):
+            mlflow.log_metrics(dict(metrics[first : first + _METRICS_AT_ONCE]))
         mlflow.log_dict(config.model_dump(mode="json"), "config.json")
         mlflow.log_dict(windows, "windows.json")
         mlflow.log_dict(learned.fitted.gain, "feature_importance.json")

@@ -18,8 +18,8 @@ from ml.bundle import Bundle
 from ml.choices import DriftLimits
 from ml.config import ModelConfig
 from ml.data import (
-    LabelledItems,
     Matrix,
+    count_labelled,
     existing_mart,
     features_path,
     matrix_columns,
@@ -116,12 +116,12 @@ def watch_member(settings: Settings, config: ModelConfig, member_iso2: str) -> D
         return DriftReport(*about, {}, (), f"fewer than {limits.minimum_items} recent items")
     indexes = {SCORE: psi(reference.distributions[SCORE], bundle.score(matrix))}
     indexes |= psi_of_matrix(reference, bundle.features, matrix, limits.ignore)
-    labelled = read_labelled(settings, config, member_iso2, bundle.features, bundle.vocabularies)
-    findings = [
-        *_moved(indexes, limits),
-        *_outcomes(settings, config, bundle, reference, labelled, version.run_id, first, last),
-    ]
-    return DriftReport(*about, indexes, tuple(findings))
+    findings, note = _moved(indexes, limits), ""
+    if count_labelled(settings, config, member_iso2):
+        findings += _outcomes(settings, config, bundle, reference, member_iso2, version.run_id)
+    else:
+        note = "no outcome of this member is known: labels and performance are not watched"
+    return DriftReport(*about, indexes, tuple(findings), note)
 
 
 def _recent(
@@ -174,12 +174,11 @@ def _outcomes(
     config: ModelConfig,
     bundle: Bundle,
     reference: Reference,
-    labelled: LabelledItems,
+    member_iso2: str,
     run_id: str,
-    first: date,
-    last: date,
 ) -> list[Finding]:
     """Judge the newest labels: as many days, ending with the last labelled one."""
+    labelled = read_labelled(settings, config, member_iso2, bundle.features, bundle.vocabularies)
     limits = config.drift
     newest = labelled.registered_day.max()
     since = newest - np.timedelta64(limits.recent_days - 1, "D")

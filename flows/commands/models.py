@@ -173,14 +173,24 @@ def search_command(
 
 @app.command("transfer")
 def transfer_command(
-    members: MembersOption = None, config: ConfigOption = None, as_json: JsonFlag = False
+    members: MembersOption = None,
+    config: ConfigOption = None,
+    labels: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--labels", min=0, help="Own labels; may be repeated. 0, 200, 1000 and 5000 if left out."
+        ),
+    ] = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Let each member be taught by the others, with 0 to 5,000 labels of its own."""
     from flows.steps import prepared
     from flows.studies import transfer_rows
 
     with prepared("models transfer") as settings:
-        rows = transfer_rows(settings, [code.upper() for code in members] if members else None, config)
+        rows = transfer_rows(
+            settings, [code.upper() for code in members] if members else None, config, labels
+        )
     print_rows(rows, as_json=as_json)
 
 

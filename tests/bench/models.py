@@ -86,6 +86,7 @@ def _speed(arguments: argparse.Namespace) -> dict[str, Any]:
             done = subprocess.run(words, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise SystemExit(f"{step} failed:\n{done.stderr}")
+            sys.stderr.write(f"{step} done\n")
             if step not in ("mart", "big"):
                 found[step] = json.loads(done.stdout.splitlines()[-1])
     finally:
@@ -312,18 +313,18 @@ def _judged_quarter(home: Path, source: Path) -> dict[str, Any]:
     )
     found = duckdb.sql(
         f"""
-        with known as (select distinct {line} from {train}),
+        with known as (select distinct {line}, true as is_known from {train}),
         quarter as (
             select "Declaration ID" as declaration_id, "Fraud" = '1' as is_irregular,
-                ({line}) not in (select ({line}) from known) as is_novel
-            from {valid}
+                known.is_known is null as is_novel
+            from {valid} left join known using ({line})
         )
-        select scored.declaration_id, score, probability, expected_recovery_usd, registered_date,
-            quarter.is_irregular, quarter.is_novel, feature.* exclude (declaration_id, registered_date)
+        select scored.declaration_id, score, probability, expected_recovery_usd, scored.registered_date,
+            quarter.is_irregular, quarter.is_novel, feature.declared_tax_usd, feature.risk
         from read_parquet({quote_literal(home / "scores/member=KR/run=*/rows.parquet")}) as scored
         inner join quarter using (declaration_id)
         inner join (
-            select declaration_id, registered_date, declared_tax_usd,
+            select declaration_id, declared_tax_usd,
                 coalesce(list_avg([profile__importer_rate, profile__declarant_rate, profile__seller_rate,
                     profile__hs6_rate, profile__origin_rate, profile__office_rate]), 0) as risk
             from read_parquet({quote_literal(features_path(Settings(home=home)))})

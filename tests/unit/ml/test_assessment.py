@@ -11,8 +11,7 @@ from ml.baselines import simple_baselines
 from ml.config import ModelConfig
 from ml.figures import Sample, probability_worlds, ranking_worlds, share_suffix
 from ml.resampling import Blocks, Interval, interval_of, single_world, week_blocks
-
-from .items import labelled_items
+from tests.unit.ml.items import labelled_items
 
 _ROWS = st.lists(
     st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 9), st.integers(1, 5), st.integers(0, 2)),

@@ -7,8 +7,7 @@ from ml.assessment import Scored, assess
 from ml.card import model_card
 from ml.config import ModelConfig
 from ml.fairness import audit
-
-from .items import labelled_items
+from tests.unit.ml.items import labelled_items
 
 
 def _scored(n: int, extra: float, source: str, seed: int = 3) -> Scored:

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from ml.config import ModelConfig, choose_features
 from ml.data import LabelledItems, feature_mart_columns, read_labelled
 from ml.splits import split_items
+from tests.unit.ml.items import labelled_items
 from tidewaiter.errors import TidewaiterError
 from tidewaiter.settings import Settings
-
-from .items import labelled_items
 
 
 def _items(days: list[int], delays_h: list[int], irregular: list[bool], member: str = "XA") -> LabelledItems:
