@@ -34,7 +34,7 @@ demo: $(VENV)/.runtime ## From synthetic (and, where present, real) extracts to 
 	@$(BIN)/tidewaiter demo
 
 test: $(VENV)/.dev ## The test suite
-	@$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadgroup
 
 test-slow: $(VENV)/.dev ## The proofs that take minutes
 	@$(BIN)/python -m pytest -m slow

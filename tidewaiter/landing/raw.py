@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tidewaiter import files
+from tidewaiter import files, fingerprint
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.fence import refuse_truth
 from tidewaiter.home import Home
@@ -62,7 +62,7 @@ class StoredRaw:
 
 
 def store_raw(path: Path, member_iso2: str, sha256: str, home: Home) -> StoredRaw:
-    """Copy a file to `raw/<MEMBER>/<sha256>/` unless its bytes are there already.
+    """Copy a file to `raw/<MEMBER>/<sha256>/` unless its bytes are there already; link what was fetched.
 
     Args:
         path: The file as the member sent it; it is only read.
@@ -79,7 +79,7 @@ def store_raw(path: Path, member_iso2: str, sha256: str, home: Home) -> StoredRa
     received = files.read_json(folder / RECEIVED_FILE)
     if received is None:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=_OWNER_ONLY_FOLDER)
-        received = _receive(path, sha256, folder)
+        received = _receive(path, sha256, folder, ours=path.is_relative_to(home.inbox))
     return _stored(folder, received, otherwise=path)
 
 
@@ -108,13 +108,14 @@ def _stored(folder: Path, received: dict[str, Any], otherwise: Path) -> StoredRa
     )
 
 
-def _receive(path: Path, sha256: str, folder: Path) -> dict[str, Any]:
+def _receive(path: Path, sha256: str, folder: Path, *, ours: bool) -> dict[str, Any]:
     with files.folder_replaced_atomically(folder) as partial:
         partial.chmod(_OWNER_ONLY_FOLDER)
         # A source that calls its file like our records must not overwrite one.
         name = files.printable(path.name)
         name = f"source-{name}" if name in _OUR_FILES else name
-        copied = _copy(path, partial / name)
+        # What was fetched lies in our own inbox and is never changed in place: both names, one copy.
+        copied = (ours and _link(path, partial / name)) or _copy(path, partial / name)
         if copied != sha256:
             raise TidewaiterError(
                 Problem(
@@ -131,6 +132,16 @@ def _receive(path: Path, sha256: str, folder: Path) -> dict[str, Any]:
         }
         files.write_json_atomically(partial / RECEIVED_FILE, received)
     return received
+
+
+def _link(source: Path, target: Path) -> str | None:
+    """Give the file a second name and return its digest; None where the file system has no such links."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        return None
+    target.chmod(_OWNER_ONLY_FILE)
+    return fingerprint.of_file(target)
 
 
 def _copy(source: Path, target: Path) -> str:

@@ -51,6 +51,12 @@ def test_remote_and_local_files_land_alike_and_once(sources, web, page, member, 
     report = ingest_member(sources.settings, "XT")
     assert report.landed_now == 2
     assert counts(sources) == [("local.csv", 3), ("remote.csv", 5)]
+    # What was fetched is on disk once; what lies at the member's is copied.
+    paths = sources.settings.paths
+    (fetched,), (kept,) = paths.inbox.rglob("remote.csv"), paths.raw.rglob("remote.csv")
+    (copied,) = paths.raw.rglob("local.csv")
+    assert kept.samefile(fetched)
+    assert not copied.samefile(folder / "sent" / "local.csv")
     assert ingest_member(sources.settings, "XT").landed_now == 0
     web.pages["/remote.csv"] = page.of(csv_header.encode() + rows(0, 6))
     assert ingest_member(sources.settings, "XT").landed_now == 1
