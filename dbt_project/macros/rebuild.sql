@@ -52,7 +52,7 @@
 {% macro declared_fingerprint() -%}
     {%- set others = [
         'item_index', 'label_visible_after_date', 'item_version', 'sequence_no', 'extract_id', 'source_file',
-        'source_line'
+        'source_line', 'sendings_n'
     ] -%}
     hash(*columns(* exclude ({{ (outcome_columns() + others) | join(', ') }})))
 {%- endmacro %}

@@ -150,7 +150,8 @@ def assert_ends_like(undisturbed, installation) -> None:
     installation.call_well(*RUN)
     expected, found = published(undisturbed), published(installation)
     for name, rows in expected.items():
-        assert rows.num_rows > 0
+        # Neither member of this run sends headers apart from its items.
+        assert rows.num_rows > 0 or name == "trade.declarations"
         assert found[name].equals(rows), name
     assert registered(installation) == [
         ("irregularity-pooled", 1, "champion"),

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.publish import TABLES, publish
+from tidewaiter.marts import BY_MONTH
 from tidewaiter.settings import PROJECT_ROOT, Settings
 
 SUBJECT = "P-77-SUBJECT"
@@ -141,6 +142,8 @@ def make_marts_and_publish(settings):
         connection.register("items", items)
         for schema, table in TABLES:
             path = settings.paths.marts / schema / f"{table}.parquet"
+            if (schema, table) in BY_MONTH:
+                path = path / "XD-2024-03.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
             columns = (
                 "*"

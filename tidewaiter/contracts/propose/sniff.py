@@ -7,6 +7,7 @@ file under the contract that came of it.
 from __future__ import annotations
 
 import codecs
+import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -300,7 +301,7 @@ def _lines_above(text: str) -> int:
     """Return how many lines stand above the table: a title has not as many delimiters as the lines below."""
     lines = text.splitlines()[:_LINES_TO_COMPARE]
     for delimiter in _USUAL_DELIMITERS:
-        counts = [line.count(delimiter) for line in lines]
+        counts = [_delimiters(line, delimiter) for line in lines]
         number, times = (
             Counter(count for count in counts if count).most_common(1)[0] if any(counts) else (0, 0)
         )
@@ -308,6 +309,14 @@ def _lines_above(text: str) -> int:
             first = counts.index(number)
             return first if first <= _ROWS_ABOVE_A_HEADER else 0
     return 0
+
+
+def _delimiters(line: str, delimiter: str) -> int:
+    """Return how many delimiters of a line stand outside quotes."""
+    try:
+        return max(0, len(next(csv.reader([line], delimiter=delimiter), [])) - 1)
+    except csv.Error:
+        return line.count(delimiter)
 
 
 def _sniff(path: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
