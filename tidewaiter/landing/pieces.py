@@ -15,8 +15,8 @@ from tidewaiter.contracts import CsvFormat
 from tidewaiter.landing.marks import count_byte
 from tidewaiter.landing.text import PreparedText
 
-# A quarter of a gigabyte of memory once its rows are typed; deterministic, so that landed bytes are too.
-PIECE_BYTES = 64 << 20
+# A tenth of a gigabyte of memory once its rows are typed; deterministic, so that landed bytes are too.
+PIECE_BYTES = 32 << 20
 # A text in which no record seems to end for so many pieces has a quote that is never closed.
 _LONGEST_WITHOUT_END = 4
 _LINE_FEED = b"\n"

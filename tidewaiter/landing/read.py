@@ -43,7 +43,7 @@ _OPEN_QUOTE = "UNQUOTED VALUE"
 # DuckDB keeps so much of a rejected record; of a longer one the extent is unknown.
 _KEPT_CHARACTERS = 10_000
 _BATCH_ROWS = 122_880
-# Pieces in memory at the same time are a quarter of a gigabyte each.
+# Pieces in memory at the same time are a tenth of a gigabyte each.
 _MOST_WORKERS = 4
 
 # Kinds of fault by DuckDB's error type; what the row itself shows is added in the message.
