@@ -100,13 +100,14 @@ class CsvRecords:
     def _pieces(self, query: Callable[[str], str]) -> Iterator[Batch]:
         """Read pieces side by side, each with one thread, and yield them in order.
 
-        A piece read by one thread costs a third less CPU than by several, which have to wait for
-        each other to keep the order of the rows.
+        A piece read by one thread costs less CPU than by several, which have to wait for each other to
+        keep the order of the rows.
         """
         workers = min(self.settings.threads, _MOST_WORKERS)
         with ExitStack() as stack:
-            pool = stack.enter_context(ThreadPoolExecutor(workers))
             idle = [stack.enter_context(open_duckdb(self._of_one_worker(workers))) for _ in range(workers)]
+            # Last in, first out: no connection is closed under a worker that still reads.
+            pool = stack.enter_context(ThreadPoolExecutor(workers))
             pending: deque[Future[tuple[Batch, pa.Table]]] = deque()
             for piece in cut(self.text, self.text_format, self.folder):
                 pending.append(pool.submit(self._read_piece, piece, query, idle))
