@@ -148,6 +148,8 @@ class _Subject:
         """Remove the subject's rows from one extract and its raw bytes; return rows per table."""
         folder = self.settings.paths.extract_folder(receipt.dataset, receipt.member_iso2, receipt.extract_id)
         lines = find_lines(folder, receipt.dataset, [self.pseudonym], self.settings)
+        if receipt.wide is not None:
+            lines = receipt.wide.whole(lines)  # a line of the file is emptied with all that it holds
         unreadable = unreadable_lines(folder, self.settings)
         raw = kept_raw(receipt.member_iso2, receipt.kept_sha256, self.settings.paths)
         removed: dict[str, int] = {}

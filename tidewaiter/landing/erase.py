@@ -116,7 +116,7 @@ def scrub_raw(
     Args:
         raw: The kept bytes; nothing happens where they were removed before.
         extract: The contract's entry that reads them; None removes the file.
-        lines: First lines of the records to empty.
+        lines: First lines of the records to empty; of wide records, places of their blocks.
         unreadable: Lines without columns that are emptied too where the identifier is in their text.
         identifier: The subject in clear, where it is known.
 
@@ -133,7 +133,6 @@ def scrub_raw(
     if (
         extract is None
         or not isinstance(extract.format, CsvFormat)
-        or extract.format.unpivot is not None  # rows are blocks of a line
         or _is_compressed(raw.path)
         or _has_other_lines(raw, extract.format)
     ):
@@ -143,12 +142,16 @@ def scrub_raw(
         raw.path.unlink()
         return set()
     wanted = None if identifier is None else normalise_identifier(identifier)
-    scrubber = _Scrubber(extract.format, frozenset(lines), frozenset(unreadable), wanted)
+    blocks = 1 if extract.format.unpivot is None else len(extract.format.unpivot.blocks)
+    of_file, unreadable_of_file = (
+        frozenset((line - 1) // blocks + 1 for line in some) for some in (lines, unreadable)
+    )
+    scrubber = _Scrubber(extract.format, of_file, unreadable_of_file, wanted)
     with files.replace_file_atomically(raw.path) as partial:
         scrubber.copy(raw.path, partial)
         partial.chmod(0o600)
         _note(raw, scrubber.emptied, removed=False)
-    return scrubber.found
+    return {(line - 1) * blocks + 1 for line in scrubber.found}
 
 
 def rows_scrubbed(raw_folder: Path) -> int:
