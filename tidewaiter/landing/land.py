@@ -137,7 +137,7 @@ def _require_one_entry(folder: Path, raw: StoredRaw, extract: Extract, contract:
                 f"two entries of the contract land this file as {extract.dataset}",
                 where=f"member {contract.member}, file {raw.file_name}",
                 expected="one entry for each file and dataset; the rows of the first one stand",
-                next_step="make their patterns under files differ, or make them one entry with unpivot, one block for each",
+                next_step="make their patterns under files differ, or make them one entry with unpivot",
             )
         )
 
