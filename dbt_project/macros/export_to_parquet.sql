@@ -6,5 +6,5 @@
     {%- set marts = env_var('TIDEWAITER_HOME') ~ '/marts' -%}
     {%- set location = marts ~ '/' ~ this.schema ~ '/' ~ this.identifier ~ '.parquet' -%}
     copy (select * from {{ this }} order by {{ config.get('meta')['primary_key'] | join(', ') }})
-    to '{{ location | replace("'", "''") }}' (format parquet, compression zstd, preserve_order true)
+    to '{{ location | replace("'", "''") }}' {{ parquet_options() }}
 {%- endmacro %}

@@ -57,7 +57,7 @@
 
 {#- Query for the months to build: member, first and last day, the file, and the day before which it stands. -#}
 {% macro months_to_build(folder, partial, rebuilds) -%}
-    {%- set items = ref('int_declaration_items__current') -%}
+    {%- set items = ref('int_declaration_items__valued') -%}
     {%- set changes = ref('int_declaration_items__changes') -%}
     {%- set windows = ref('int_rebuild_windows') -%}
     with standing_files as (
@@ -104,7 +104,7 @@
             items.member_iso2,
             date_trunc('month', items.registered_date)::date
         from {{ items }} as items
-        semi join {{ changes }} using (member_iso2, declaration_id, item_no)
+        where items.item_index in (select changes.item_index from {{ changes }} as changes)
         {%- endif %}
         {%- endif %}
     )
@@ -180,7 +180,7 @@
         {%- endif %}
         order by {{ key }}
     ) to {{ quoted(folder ~ '.staged/' ~ month['file_name']) }}
-    (format parquet, compression zstd, preserve_order true);
+    {{ parquet_options() }};
     {%- endfor %}
     {%- if not one %}
     drop table mart_batch;
@@ -198,4 +198,9 @@
         {%- endfor -%}
     {%- endif -%}
     [{{ found | join(', ') }}]
+{%- endmacro %}
+
+{#- How marts are written. Dictionaries of more values cost more time than they save space. -#}
+{% macro parquet_options() -%}
+    (format parquet, compression zstd, dictionary_size_limit 1000, preserve_order true)
 {%- endmacro %}

@@ -31,30 +31,31 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Before an incremental model appends the days that are made anew: delete what stands there. -#}
+{#- Before a model adds the days that are made anew: delete what stands there. -#}
 {% macro delete_from_rebuilt_days(date_column) -%}
-    {%- if is_incremental() %}
     delete from {{ this }} as standing
     using {{ ref('int_rebuild_windows') }} as windows
     where standing.member_iso2 = windows.member_iso2 and standing.{{ date_column }} >= windows.from_date
-    {%- endif %}
 {%- endmacro %}
 
-{#- Before an incremental model of items appends: delete those that `int_declaration_items__current` replaced. -#}
-{% macro delete_replaced_items() -%}
-    {%- if is_incremental() %}
+{#- Before a model of items adds those that new extracts tell about: delete what it has of them. -#}
+{% macro delete_touched_items() -%}
     delete from {{ this }} as standing
-    where standing.item_index not in (select items.item_index from {{ ref('int_declaration_items__current') }} as items)
-    {%- endif %}
+    where standing.item_index in (
+        select changes.item_index from {{ ref('int_declaration_items__changes') }} as changes
+    )
 {%- endmacro %}
 
-{#- Digest of what an item declares: everything but what became of it, and where the row came from. -#}
-{% macro declared_fingerprint() -%}
+{#-
+    Digest of what an item declares: everything but what became of it, and where the row came from.
+    `derived` names columns that the query has computed besides.
+-#}
+{% macro declared_fingerprint(derived=[]) -%}
     {%- set others = [
-        'item_index', 'label_visible_after_date', 'item_version', 'sequence_no', 'extract_id', 'source_file',
-        'source_line', 'sendings_n'
+        'item_index', 'label_visible_after_date', 'cancelled_visible_after_date', 'item_version', 'sequence_no',
+        'extract_id', 'source_file', 'source_line', 'sendings_n'
     ] -%}
-    hash(*columns(* exclude ({{ (outcome_columns() + others) | join(', ') }})))
+    hash(*columns(* exclude ({{ (outcome_columns() + others + derived) | join(', ') }})))
 {%- endmacro %}
 
 {#- Columns of an item that its latest row gives: what became of it, and where that was read. -#}

@@ -84,3 +84,40 @@ current_rows as (
         'freight_currency_code', 'tax_currency_code'
     ] + header_outcome_columns()) -%}
 {%- endmacro %}
+
+{#- Number of an item for joins: a 64-bit hash of its key. Among ten million, two share one with a chance of 3e-6. -#}
+{% macro item_index(rows) -%}
+    hash({{ rows }}.member_iso2, {{ rows }}.declaration_id, {{ rows }}.item_no)
+{%- endmacro %}
+
+{#- Query for the landed rows of accepted extracts, with the columns that amendments fill. -#}
+{% macro accepted_items() -%}
+    select
+        {{ item_index('landed') }} as item_index,
+        landed.*,
+        landed.hs6 as assessed_hs6,
+        landed.origin_iso2 as assessed_origin_iso2,
+        landed.net_kg as assessed_net_kg
+    from {{ ref('stg_landing__declaration_items') }} as landed
+    semi join (
+        select
+            member_iso2,
+            extract_id
+        from {{ ref('stg_landing__extracts') }}
+        where dataset_name = 'declaration_items' and is_accepted
+    ) as extracts
+        on landed.member_iso2 = extracts.member_iso2 and landed.extract_id = extracts.extract_id
+{%- endmacro %}
+
+{#-
+    Day after which items may know of something that happened to an earlier one. The shift makes sure that it
+    was known when that later day began at the office, however far east of UTC the office lies.
+-#}
+{% macro visible_after(condition, instant) -%}
+    case
+        when {{ condition }}
+            then greatest(
+                cast({{ instant }} + to_hours({{ var('hours_east_of_utc_at_most') }}) as date), registered_date
+            )
+    end
+{%- endmacro %}

@@ -6,9 +6,10 @@ select
     member_iso2,
     registered_date,
     label_visible_after_date,
+    cancelled_visible_after_date,
     is_irregular,
     tax_rate_pct
-    {%- for entity, columns in all_entities().items() %},
-    {{ entity_key(entity, columns) }} as {{ entity }}_key
+    {%- for entity in all_entities() %},
+    {{ entity }}_key
     {%- endfor %}
-from {{ ref('int_declaration_items__current') }}
+from {{ ref('int_declaration_items__valued') }}

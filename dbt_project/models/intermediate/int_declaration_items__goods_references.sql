@@ -2,11 +2,11 @@
 -- What earlier items of the same goods weigh, cost and pay, by the references of the item's month.
 {{ config(materialized='view') }}
 {% set references = {
-    'unit_price': ['usd_per_unit', 'hs6', ['hs6', 'supplementary_unit_code']],
-    'unit_mass': ['kg_per_unit', 'hs6', ['hs6', 'supplementary_unit_code']],
-    'packing': ['gross_to_net', 'heading', ['left(hs6, 4)']],
-    'hs6_rate': ['tax_rate_pct', 'hs6', ['hs6']],
-    'heading_rate': ['tax_rate_pct', 'heading', ['left(hs6, 4)']]
+    'unit_price': ['usd_per_unit', 'hs6', 'hs6_unit_key'],
+    'unit_mass': ['kg_per_unit', 'hs6', 'hs6_unit_key'],
+    'packing': ['gross_to_net', 'heading', 'heading_key'],
+    'hs6_rate': ['tax_rate_pct', 'hs6', 'hs6_key'],
+    'heading_rate': ['tax_rate_pct', 'heading', 'heading_key']
 } %}
 
 select
@@ -21,14 +21,14 @@ select
     case when {{ name }}_n is not null then {{ name }}.first_percentile end as {{ name }}_first_percentile,
     case when {{ name }}_n is not null then {{ name }}.last_percentile end as {{ name }}_last_percentile
     {%- endfor %}
-from {{ ref('int_declaration_items__current') }} as items
-{%- for name, (measure, level, columns) in references.items() %}
+from {{ ref('int_declaration_items__valued') }} as items
+{%- for name, (measure, level, key) in references.items() %}
 left join {{ ref('int_reference_distributions') }} as {{ name }}
     on
         {{ name }}.measure = '{{ measure }}'
         and {{ name }}.reference_level = '{{ level }}'
         and {{ in_period(name, 'reference_month', days_before=31) }}
-        and {{ reference_key(columns, 'items') }} = {{ name }}.reference_key
+        and items.{{ key }} = {{ name }}.reference_key
         and date_trunc('month', items.registered_date) = {{ name }}.reference_month
 {%- endfor %}
 where {{ in_period('items') }}

@@ -21,12 +21,19 @@ select
     {%- endfor %},
     importer_heading.mean_tax_rate_pct as importer_heading_mean_tax_rate_pct
 from {{ ref('int_declaration_items__entity_keys') }} as items
-{%- for entity in all_entities() %}
+{%- for entity in day_entities() %}
 left join {{ ref('int_entity_states') }} as {{ entity }}
     on
         {{ entity }}.entity_kind = '{{ entity }}'
-        and {{ in_period(entity) }}
+        and {{ in_days_of_period(entity) }}
         and items.{{ entity }}_key = {{ entity }}.entity_key
         and items.registered_date = {{ entity }}.registered_date
+{%- endfor %}
+{%- for entity in item_entities() %}
+left join {{ ref('int_declaration_items__entity_states') }} as {{ entity }}
+    on
+        {{ entity }}.entity_kind = '{{ entity }}'
+        and {{ in_days_of_period(entity) }}
+        and items.item_index = {{ entity }}.item_index
 {%- endfor %}
 where {{ in_period('items') }}

@@ -3,11 +3,11 @@
 -- (n * own + a * wider) / (n + a), from all goods of the member down to the subheading and origin.
 {{ config(materialized='view') }}
 {% set levels = {
-    'member': [],
-    'chapter': ['left(hs6, 2)'],
-    'heading': ['left(hs6, 4)'],
-    'hs6': ['hs6'],
-    'hs6_origin': ['hs6', 'origin_iso2']
+    'member': 'member_key',
+    'chapter': 'chapter_key',
+    'heading': 'heading_key',
+    'hs6': 'hs6_key',
+    'hs6_origin': 'hs6_origin_key'
 } %}
 {% set prior = var('reference_prior_items') %}
 
@@ -31,14 +31,14 @@ with found as (
         {%- endif %}
         {%- endfor %}
         {%- endfor %}
-    from {{ ref('int_declaration_items__current') }} as items
-    {%- for level, columns in levels.items() %}
+    from {{ ref('int_declaration_items__valued') }} as items
+    {%- for level, key in levels.items() %}
     left join {{ ref('int_reference_distributions') }} as {{ level }}
         on
             {{ level }}.measure = 'usd_per_kg'
             and {{ level }}.reference_level = '{{ level }}'
             and {{ in_period(level, 'reference_month', days_before=31) }}
-            and {{ reference_key(columns, 'items') }} = {{ level }}.reference_key
+            and items.{{ key }} = {{ level }}.reference_key
             and date_trunc('month', items.registered_date) = {{ level }}.reference_month
     {%- endfor %}
     where {{ in_period('items') }}

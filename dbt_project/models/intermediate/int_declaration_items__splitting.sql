@@ -1,23 +1,20 @@
 -- Parts of one consignment: what the same party (importer, else seller) declared under the same heading in
--- the hours before, to the instant. Cents, so that the order of adding up makes no difference.
+-- the hours before, to the instant. Whole cents, whose sums are exact in whatever order.
 {{ config(materialized='view') }}
 {% set days_before = var('splitting_hours') // 24 + 1 %}
 
 with by_party as (
     select
-        items.item_index,
-        items.member_iso2,
-        items.registered_date,
-        epoch_us(items.registered_at) as registered_us,
-        items.heading_code,
-        coalesce(items.importer_id, items.seller_id) as party_id,
-        cast(round(valued.declared_value_usd * 100) as hugeint) as value_us_cents
-    from {{ ref('int_declaration_items__current') }} as items
-    inner join {{ ref('int_declaration_items__valued') }} as valued on items.item_index = valued.item_index
+        item_index,
+        member_iso2,
+        registered_date,
+        epoch_us(registered_at) as registered_us,
+        party_heading_key,
+        round(declared_value_usd * 100) as value_us_cents
+    from {{ ref('int_declaration_items__valued') }} as items
     where
         {{ in_period('items', days_before=days_before) }}
-        and {{ in_period('valued', days_before=days_before) }}
-        and party_id is not null
+        and party_heading_key is not null
 ),
 
 with_earlier as (
@@ -29,7 +26,7 @@ with_earlier as (
     from by_party
     window
         earlier as (
-            partition by member_iso2, party_id, heading_code
+            partition by party_heading_key
             order by registered_us
             range between {{ var('splitting_hours') * 3600000000 }} preceding and 1 preceding
         )

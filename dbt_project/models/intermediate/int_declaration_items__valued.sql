@@ -1,13 +1,38 @@
 -- noqa: disable=LT02
--- depends_on: {{ ref('int_rebuild_windows') }}
--- Amounts in USD, each at its own currency's rate of the day of registration, and the value on one basis.
+-- All that features take from an item itself, as numbers: amounts in USD, each at its own currency's rate of
+-- the day of registration, the value on one basis, and the keys of its entities. Months lie together.
 {{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    pre_hook=["{{ delete_from_rebuilt_days('registered_date') }}", "{{ delete_replaced_items() }}"]
+    materialized='in_parts',
+    parts='months',
+    keeps_rows=true,
+    pre_hook=["{{ delete_from_rebuilt_days('registered_date') }}", "{{ delete_touched_items() }}"]
 ) }}
+{% set derived = [
+    'freight', 'insurance', 'charges_currency_code', 'units_per_usd', 'tax_units_per_usd', 'declared_value_usd',
+    'freight_usd', 'insurance_usd', 'adding_code', 'cif_value_usd'
+] %}
 
-with charges_of_headers as (
+with items as not materialized (
+    select items.*
+    from {{ ref('int_declaration_items__current') }} as items
+    inner join {{ ref('int_rebuild_windows') }} as windows on items.member_iso2 = windows.member_iso2
+    where {{ in_period('items') }} and items.registered_date >= windows.from_date
+    {%- if is_partial_build() %}
+    -- Older ones that were sent again.
+    union all by name
+    select items.*
+    from {{ ref('int_declaration_items__resolved') }} as items
+    left join {{ ref('int_rebuild_windows') }} as windows on items.member_iso2 = windows.member_iso2
+    where
+        {{ in_period('items') }}
+        and items.registered_date < coalesce(windows.from_date, date '9999-12-31')
+        and items.item_index in (
+            select changes.item_index from {{ ref('int_declaration_items__changes') }} as changes
+        )
+    {%- endif %}
+),
+
+charges_of_headers as (
     select
         declared.item_index,
         totals.total_freight,
@@ -18,7 +43,7 @@ with charges_of_headers as (
             coalesce(
                 totals.total_declared_value,
                 sum(declared.declared_value) over (
-                    partition by declared.member_iso2, declared.declaration_id
+                    partition by declared.member_iso2, declared.declaration_id, declared.registered_date
                 )
             ) as double
         ), 0) as share_of_value
@@ -27,102 +52,84 @@ with charges_of_headers as (
         on
             declared.member_iso2 = totals.member_iso2
             and declared.declaration_id = totals.declaration_id
-    where totals.total_freight is not null or totals.total_insurance is not null
+    where
+        {{ in_period('declared') }}
+        and (totals.total_freight is not null or totals.total_insurance is not null)
 ),
 
-items as (
+charged as not materialized (
     select
         items.*,
         -- Freight and insurance that are declared once per declaration, by value: as customs apportions them.
         coalesce(items.declared_freight, headers.total_freight * headers.share_of_value) as freight,
         coalesce(items.declared_insurance, headers.total_insurance * headers.share_of_value) as insurance,
-        if(
-            items.declared_freight is null and items.declared_insurance is null,
-            coalesce(headers.freight_currency_code, items.freight_currency_code),
-            items.freight_currency_code
+        coalesce(
+            if(
+                items.declared_freight is null and items.declared_insurance is null,
+                coalesce(headers.freight_currency_code, items.freight_currency_code),
+                items.freight_currency_code
+            ),
+            items.currency_code
         ) as charges_currency_code
-    from {{ ref('int_declaration_items__current') }} as items
+    from items
     left join charges_of_headers as headers on items.item_index = headers.item_index
-    {%- if is_incremental() %}
-    anti join {{ this }} as standing on items.item_index = standing.item_index
-    {%- endif %}
 ),
 
--- Few items have freight or taxes in a currency of their own: their rates are found apart.
-other_rates as (
+-- Currencies and days are few: their rates are found once, not item by item.
+rates as (
     select
         needed.member_iso2,
         needed.registered_date,
         needed.currency_code,
-        coalesce(
-            cast(rates.units_per_usd as double), case when needed.currency_code = 'USD' then 1.0 end
-        ) as units_per_usd
-    from (
-        select
-            member_iso2,
-            registered_date,
-            charges_currency_code as currency_code
-        from items
-        where charges_currency_code is not null
-        union
-        select
-            member_iso2,
-            registered_date,
-            tax_currency_code as currency_code
-        from items
-        where tax_currency_code is not null
-    ) as needed
-    asof left join {{ ref('int_exchange_rates__current') }} as rates
-        on
-            needed.member_iso2 = rates.member_iso2
-            and needed.currency_code = rates.currency_code
-            and needed.registered_date >= rates.valid_from_date
-),
-
-rated as (
-    select
-        items.*,
         -- A dollar is a dollar, whether or not the member's table says so.
         coalesce(
-            cast(rates.units_per_usd as double), case when items.currency_code = 'USD' then 1.0 end
+            cast(known.units_per_usd as double), case when needed.currency_code = 'USD' then 1.0 end
         ) as units_per_usd
-    from items
-    asof left join {{ ref('int_exchange_rates__current') }} as rates
+    from (
+        {%- for column in ['currency_code', 'charges_currency_code', 'tax_currency_code'] %}
+        {%- if not loop.first %}
+        union
+        {%- endif %}
+        select distinct
+            member_iso2,
+            registered_date,
+            {{ column }} as currency_code
+        from charged
+        where {{ column }} is not null
+        {%- endfor %}
+    ) as needed
+    asof left join {{ ref('int_exchange_rates__current') }} as known
         on
-            items.member_iso2 = rates.member_iso2
-            and items.currency_code = rates.currency_code
-            and items.registered_date >= rates.valid_from_date
+            needed.member_iso2 = known.member_iso2
+            and needed.currency_code = known.currency_code
+            and needed.registered_date >= known.valid_from_date
 ),
 
-in_usd as (
+in_usd as not materialized (
     select
-        rated.*,
-        if(rated.tax_currency_code is null, rated.units_per_usd, tax_rates.units_per_usd)
+        charged.*,
+        rates.units_per_usd,
+        if(charged.tax_currency_code is null, rates.units_per_usd, tax_rates.units_per_usd)
             as tax_units_per_usd,
-        cast(rated.declared_value as double) / rated.units_per_usd as declared_value_usd,
-        cast(rated.freight as double)
-        / if(rated.charges_currency_code is null, rated.units_per_usd, charge_rates.units_per_usd)
-            as freight_usd,
-        cast(rated.insurance as double)
-        / if(rated.charges_currency_code is null, rated.units_per_usd, charge_rates.units_per_usd)
-            as insurance_usd
-    from rated
-    left join other_rates as tax_rates
+        cast(charged.declared_value as double) / rates.units_per_usd as declared_value_usd,
+        cast(charged.freight as double) / charge_rates.units_per_usd as freight_usd,
+        cast(charged.insurance as double) / charge_rates.units_per_usd as insurance_usd
+    from charged
+    {%- for alias, column in {
+        'rates': 'currency_code', 'tax_rates': 'tax_currency_code', 'charge_rates': 'charges_currency_code'
+    }.items() %}
+    left join rates as {{ alias }}
         on
-            rated.member_iso2 = tax_rates.member_iso2
-            and rated.registered_date = tax_rates.registered_date
-            and rated.tax_currency_code = tax_rates.currency_code
-    left join other_rates as charge_rates
-        on
-            rated.member_iso2 = charge_rates.member_iso2
-            and rated.registered_date = charge_rates.registered_date
-            and rated.charges_currency_code = charge_rates.currency_code
+            charged.member_iso2 = {{ alias }}.member_iso2
+            and charged.registered_date = {{ alias }}.registered_date
+            and charged.{{ column }} = {{ alias }}.currency_code
+    {%- endfor %}
 ),
 
 -- What the price of each term holds, after Incoterms 2020 and the terms of earlier editions: the C and D
 -- terms carriage to the importing country, CIF, CIP and the D terms also the insurance of it. DDP holds
 -- duties besides, and is on no such basis.
-on_one_basis as (
+on_one_basis as not materialized (
     select
         *,
         case
@@ -140,9 +147,18 @@ on_one_basis as (
 )
 
 select
+    -- keys and context
     item_index,
     member_iso2,
+    declaration_id,
+    item_no,
+    office_code,
+    registered_at,
     registered_date,
+    hs6,
+    origin_iso2,
+
+    -- amounts
     units_per_usd,
     declared_value_usd,
     cif_value_usd,
@@ -159,6 +175,20 @@ select
     end as declared_tax_usd,
     assessed_value / units_per_usd as assessed_value_usd,
     recovered_tax / tax_units_per_usd as recovered_tax_usd,
+
+    -- as declared
+    net_kg,
+    gross_kg,
+    declared_value,
+    declared_tax,
+    tax_currency_code,
+    tax_rate_pct,
+    -- Other procedures than home use (4...) suspend or waive duty: paying none says nothing there.
+    not starts_with(procedure_code, '4') as is_duty_suspended,
+    cast(dispatch_iso2 != origin_iso2 as integer) as is_dispatch_other_than_origin,
+    cast(length(hs_national_code) as integer) as national_code_digits_n,
+    {{ count_missing(var('document_fields')) }} as missing_fields_n,
+
     -- ln(value / mass), never ln(value) / ln(mass). Prices are compared on one basis where there is one; as
     -- declared they differ from it by freight, which is less than goods of one kind differ among themselves.
     case
@@ -175,5 +205,22 @@ select
     end as ln_kg_per_supplementary_unit,
     case
         when net_kg > 0 and gross_kg > 0 then ln(cast(gross_kg as double) / cast(net_kg as double))
-    end as ln_gross_to_net
+    end as ln_gross_to_net,
+
+    -- what became of it, and when others may know
+    is_irregular,
+    label_visible_after_date,
+    cancelled_visible_after_date,
+    {{ declared_fingerprint(derived) }} as declared_fingerprint,
+
+    -- keys of what it is compared with
+    {%- for entity, columns in all_entities().items() %}
+    {{ entity_key(entity, columns) }} as {{ entity }}_key,
+    {%- endfor %}
+    {{ entity_key('hs6_unit', ['hs6', 'supplementary_unit_code']) }} as hs6_unit_key,
+    case
+        when coalesce(importer_id, seller_id) is not null
+            then hash(member_iso2, coalesce(importer_id, seller_id), heading_code)
+    end as party_heading_key,
+    {{ tariff_key() }} as tariff_key
 from on_one_basis

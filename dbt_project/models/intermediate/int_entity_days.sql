@@ -1,20 +1,13 @@
 -- noqa: disable=LT02
--- The ledger that every profile is summed from: whole numbers, one row per entity and day on which anything
+-- The ledger of entities with few keys and many items each: one row per entity and day on which anything
 -- happened. A build in parts replaces the days from the first one that changed.
 {{ config(
-    materialized='incremental',
-    incremental_strategy='append',
+    materialized='in_parts',
+    parts='once',
+    keeps_rows=true,
     pre_hook="{{ delete_from_rebuilt_days('registered_date') }}"
 ) }}
-
-with rebuilt as (
-    select
-        keys.*,
-        windows.from_date
-    from {{ ref('int_declaration_items__entity_keys') }} as keys
-    inner join {{ ref('int_rebuild_windows') }} as windows on keys.member_iso2 = windows.member_iso2
-)
-{% for entity in all_entities() %}
+{% for entity in day_entities() %}
 {%- if not loop.first %}
 
 union all
@@ -24,37 +17,34 @@ select
     member_iso2,
     entity_key,
     registered_date,
-    cast(count(*) filter (where is_item) as integer) as items_on_day,
-    cast(count(is_irregular) as integer) as labelled_on_day,
-    cast(count(*) filter (where is_irregular) as integer) as irregular_on_day,
-    {%- if entity == 'importer_heading' %}
-    sum(tax_rate_pct) as tax_rate_pct_on_day,
-    cast(count(tax_rate_pct) as integer) as taxed_on_day
-    {%- else %}
-    cast(null as decimal(38, 4)) as tax_rate_pct_on_day,
-    cast(null as integer) as taxed_on_day
-    {%- endif %}
+    cast(sum(items) as integer) as items_on_day,
+    cast(sum(cancelled) as integer) as cancelled_on_day,
+    sum(cancelled_weight) as cancelled_weight_on_day,
+    cast(sum(labelled) as integer) as labelled_on_day,
+    cast(sum(irregular) as integer) as irregular_on_day
 from (
-    select
-        member_iso2,
-        {{ entity }}_key as entity_key,
-        registered_date,
-        true as is_item,
-        null as is_irregular,
-        tax_rate_pct
-    from rebuilt
-    where registered_date >= from_date
+    {%- set happenings = {
+        'registered_date': ['1', '0', '0.0', '0', '0'],
+        'label_visible_after_date': ['0', '0', '0.0', '1', 'cast(keys.is_irregular as integer)'],
+        'cancelled_visible_after_date': ['0', '1', decay_weight('keys.registered_date'), '0', '0'],
+    } %}
+    {%- for day, counts in happenings.items() %}
+    {%- if not loop.first %}
     union all
+    {%- endif %}
     select
-        member_iso2,
-        {{ entity }}_key as entity_key,
-        label_visible_after_date as registered_date,
-        false as is_item,
-        is_irregular,
-        null as tax_rate_pct
-    from rebuilt
-    where label_visible_after_date >= from_date
+        keys.member_iso2,
+        keys.{{ entity }}_key as entity_key,
+        keys.{{ day }} as registered_date,
+        {{ counts[0] }} as items,
+        {{ counts[1] }} as cancelled,
+        {{ counts[2] }} as cancelled_weight,
+        {{ counts[3] }} as labelled,
+        {{ counts[4] }} as irregular
+    from {{ ref('int_declaration_items__entity_keys') }} as keys
+    inner join {{ ref('int_rebuild_windows') }} as windows on keys.member_iso2 = windows.member_iso2
+    where keys.{{ day }} >= windows.from_date and keys.{{ entity }}_key is not null
+    {%- endfor %}
 )
-where entity_key is not null
-group by all
+group by entity_key, member_iso2, registered_date
 {%- endfor %}

@@ -1,11 +1,9 @@
 -- Months whose references this build makes anew: a month's references rest on what was known when it began.
-{{ config(materialized='view') }}
-
 with last_days as (
     select
         member_iso2,
         max(registered_date) as registered_date
-    from {{ ref('int_declaration_items__current') }}
+    from {{ ref('int_declaration_items__valued') }}
     group by member_iso2
 )
 

@@ -1,17 +1,9 @@
 -- noqa: disable=LT02
--- What this build makes anew: everything of a member from the first day on which a new, corrected or newly
--- labelled item, a new exchange rate or a new tariff rate can be felt.
+-- What this build makes anew: everything of a member from the first day on which a new, corrected, cancelled
+-- or newly labelled item, a new exchange rate or a new tariff rate can be felt.
 -- depends_on: {{ ref('int_declaration_items__changes') }}, {{ ref('int_inputs') }}
 {% if is_partial_build() %}
-with items_as_they_are as (
-    select
-        *,
-        {{ declared_fingerprint() }} as declared_fingerprint
-    from {{ ref('int_declaration_items__current') }}
-    semi join {{ ref('int_declaration_items__changes') }} using (member_iso2, declaration_id, item_no)
-),
-
-changes as (
+with changes as (
     select
         now.member_iso2,
         -- Its own row, and every later item that counts it.
@@ -19,24 +11,25 @@ changes as (
             when now.declared_fingerprint is distinct from earlier.declared_fingerprint
                 then least(now.registered_date, earlier.registered_date)
         end as declared_from_date,
-        -- A label is seen from the day after the one it became visible on.
+        -- A label and a cancellation are seen from the day after the one they became visible on.
         case
             when
                 (now.is_irregular, now.label_visible_after_date)
                 is distinct from (earlier.is_irregular, earlier.label_visible_after_date)
                 then least(now.label_visible_after_date, earlier.label_visible_after_date) + 1
-        end as label_from_date
-    from items_as_they_are as now
-    inner join {{ ref('int_declaration_items__changes') }} as earlier
-        on
-            now.member_iso2 = earlier.member_iso2
-            and now.declaration_id = earlier.declaration_id
-            and now.item_no = earlier.item_no
+        end as label_from_date,
+        case
+            when now.cancelled_visible_after_date is distinct from earlier.cancelled_visible_after_date
+                then least(now.cancelled_visible_after_date, earlier.cancelled_visible_after_date) + 1
+        end as cancelled_from_date
+    from {{ ref('int_declaration_items__touched') }} as now
+    inner join {{ ref('int_declaration_items__changes') }} as earlier on now.item_index = earlier.item_index
     union all
     select
         coalesce(now.member_iso2, earlier.member_iso2) as member_iso2,
         coalesce(now.felt_from_date, earlier.felt_from_date) as declared_from_date,
-        null as label_from_date
+        null as label_from_date,
+        null as cancelled_from_date
     from {{ ref('int_inputs') }} as now
     full outer join {{ standing('int_inputs__before') }} as earlier
         on
@@ -51,16 +44,17 @@ changes as (
     select distinct
         member_iso2,
         cast('{{ var('rebuild_from_date') }}' as date) as declared_from_date,
-        null as label_from_date
+        null as label_from_date,
+        null as cancelled_from_date
     from {{ ref('int_declaration_items__current') }}
     {%- endif %}
 )
 
 select
     member_iso2,
-    min(least(declared_from_date, label_from_date)) as from_date
+    min(least(declared_from_date, label_from_date, cancelled_from_date)) as from_date
 from changes
-where coalesce(declared_from_date, label_from_date) is not null
+where coalesce(declared_from_date, label_from_date, cancelled_from_date) is not null
 group by member_iso2
 {% else %}
 select

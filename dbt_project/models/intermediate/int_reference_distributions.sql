@@ -1,141 +1,154 @@
 -- noqa: disable=LT02
--- depends_on: {{ ref('int_rebuild_windows') }}
+-- What items of the twelve months before a month weigh, cost and pay, leaving out what was known to be
+-- irregular or cancelled when the month began: a value that was refused is no reference. Counted on a grid, so
+-- that nothing depends on the order of items: 1/32 of a natural logarithm (3.1 % of a price), 1/32 of a
+-- percentage point of a rate.
 {{ config(
-    materialized='incremental',
-    incremental_strategy='append',
+    materialized='in_parts',
+    parts='reference_months',
+    keeps_rows=true,
     pre_hook="{{ delete_from_rebuilt_days('reference_month') }}"
 ) }}
--- Measure, level, and what the level takes together. Whole numbers throughout: the place in this list stands
--- for measure and level until the end, because sorting by numbers is what makes this quick.
+{% set measures = {
+    'usd_per_kg': 'ln_unit_value_usd_per_kg',
+    'usd_per_unit': 'ln_unit_value_usd_per_supplementary_unit',
+    'kg_per_unit': 'ln_kg_per_supplementary_unit',
+    'gross_to_net': 'ln_gross_to_net',
+    'tax_rate_pct': 'cast(tax_rate_pct as double)'
+} %}
+{# Measure; the level and its key; the level that it is counted from: its points are far fewer than items. #}
 {% set levels = [
-    ('usd_per_kg', 'hs6_origin', ['hs6', 'origin_iso2']),
-    ('usd_per_kg', 'hs6', ['hs6']),
-    ('usd_per_kg', 'heading', ['left(hs6, 4)']),
-    ('usd_per_kg', 'chapter', ['left(hs6, 2)']),
-    ('usd_per_kg', 'member', []),
-    ('usd_per_unit', 'hs6', ['hs6', 'supplementary_unit_code']),
-    ('kg_per_unit', 'hs6', ['hs6', 'supplementary_unit_code']),
-    ('gross_to_net', 'heading', ['left(hs6, 4)']),
-    ('tax_rate_pct', 'hs6', ['hs6']),
-    ('tax_rate_pct', 'heading', ['left(hs6, 4)'])
+    ('usd_per_kg', 'hs6_origin', 'hs6_origin_key', none),
+    ('usd_per_kg', 'hs6', 'hs6_key', none),
+    ('usd_per_kg', 'heading', 'heading_key', 2),
+    ('usd_per_kg', 'chapter', 'chapter_key', 3),
+    ('usd_per_kg', 'member', 'member_key', 4),
+    ('usd_per_unit', 'hs6', 'hs6_unit_key', none),
+    ('kg_per_unit', 'hs6', 'hs6_unit_key', none),
+    ('gross_to_net', 'heading', 'heading_key', none),
+    ('tax_rate_pct', 'hs6', 'hs6_key', none),
+    ('tax_rate_pct', 'heading', 'heading_key', 9)
 ] %}
+{% set wider_keys = ['heading_key', 'chapter_key', 'member_key'] %}
 
--- Counted by level before months are told apart: a heading has far fewer points than its subheadings.
-with by_level as (
-    {%- for measure, level, columns in levels %}
-    {%- if not loop.first %}
-    union all
-    {%- endif %}
-    select
-        {{ loop.index }} as level_no,
-        member_iso2,
-        {{ reference_key(columns) }} as reference_key,
-        from_month,
-        until_month,
-        grid_value,
-        sum(items_n) as items_n
-    from {{ ref('int_measure_counts') }}
-    where measure = '{{ measure }}'
-    group by all
-    {%- endfor %}
+with items as not materialized (
+    select items.*
+    from {{ ref('int_declaration_items__valued') }} as items
+    inner join {{ ref('int_rebuild_months') }} as months
+        on
+            items.member_iso2 = months.member_iso2
+            and {{ reference_month() }} >= months.from_month
+            and {{ reference_month() }} < months.until_month
+    where
+        items.registered_date >= {{ reference_month() }} - to_months({{ var('reference_months') }})
+        and items.registered_date < {{ reference_month() }}
+        and not coalesce(
+            items.is_irregular and items.label_visible_after_date < {{ reference_month() }}, false
+        )
+        and coalesce(items.cancelled_visible_after_date >= {{ reference_month() }}, true)
 ),
 
-by_month as (
+{% for measure, level, key, finer in levels -%}
+level_{{ loop.index }} as (
     select
-        by_level.level_no,
-        by_level.member_iso2,
-        by_level.reference_key,
-        cast(by_level.from_month + to_months(cast(later.months as integer)) as date) as reference_month,
-        by_level.grid_value,
-        cast(sum(by_level.items_n) as bigint) as items_n
-    from by_level
-    inner join {{ ref('int_rebuild_months') }} as months on by_level.member_iso2 = months.member_iso2
-    cross join range({{ var('reference_months') }}) as later (months)
-    where
-        by_level.reference_key is not null
-        and reference_month < by_level.until_month
-        and reference_month >= months.from_month
-        and reference_month < months.until_month
-    group by all
+        {{ loop.index }} as level_no,
+        any_value(member_iso2) as member_iso2,
+        {{ key }} as reference_key,
+        {%- for wider in wider_keys %}
+        any_value({{ wider }}) as {{ wider }},
+        {%- endfor %}
+        {%- if finer %}
+        grid_value,
+        sum(items_n) as items_n
+    from level_{{ finer }}
+        {%- else %}
+        cast(round({{ measures[measure] }} * 32) as integer) as grid_value,
+        cast(count(*) as double) as items_n
+    from items
+    where {{ measures[measure] }} is not null and {{ key }} is not null
+        {%- endif %}
+    group by {{ key }}, grid_value
+),
+
+{% endfor -%}
+counted as (
+    {%- for level in levels %}
+    select level_no, member_iso2, reference_key, grid_value, items_n from level_{{ loop.index }}
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
 ),
 
 cumulated as (
     select
         *,
         sum(items_n) over (
-            partition by reference_key, level_no, reference_month
+            partition by reference_key, level_no
             order by grid_value
             rows between unbounded preceding and current row
         ) as up_to_n,
-        sum(items_n) over (
-            partition by reference_key, level_no, reference_month
-            order by grid_value
-            rows between unbounded preceding and unbounded following
-        ) as total_n
-    from by_month
+        sum(items_n) over (partition by reference_key, level_no) as total_n
+    from counted
 ),
 
 -- Twice the median: of an even number of items it lies between two points of the grid.
 centred as (
     select
         level_no,
-        member_iso2,
         reference_key,
-        reference_month,
+        any_value(member_iso2) as member_iso2,
         any_value(total_n) as total_n,
         min(grid_value) filter (where 2 * up_to_n >= total_n)
         + min(grid_value) filter (where 2 * up_to_n > total_n) as twice_median,
         min(grid_value) filter (where 100 * up_to_n >= total_n) as first_percentile,
         min(grid_value) filter (where 100 * up_to_n >= 99 * total_n) as last_percentile
     from cumulated
-    group by level_no, member_iso2, reference_key, reference_month
+    group by level_no, reference_key
 ),
 
 deviating as (
     select
-        by_month.level_no,
-        by_month.reference_key,
-        by_month.reference_month,
+        counted.level_no,
+        counted.reference_key,
         centred.total_n,
-        abs(2 * by_month.grid_value - centred.twice_median) as twice_deviation,
-        sum(by_month.items_n) over (
-            partition by by_month.reference_key, by_month.level_no, by_month.reference_month
-            order by abs(2 * by_month.grid_value - centred.twice_median)
+        abs(2 * counted.grid_value - centred.twice_median) as twice_deviation,
+        sum(counted.items_n) over (
+            partition by counted.reference_key, counted.level_no
+            order by abs(2 * counted.grid_value - centred.twice_median)
             range unbounded preceding
         ) as within_n
-    from by_month
+    from counted
     inner join centred
         on
-            by_month.reference_key = centred.reference_key
-            and by_month.level_no = centred.level_no
-            and by_month.reference_month = centred.reference_month
+            counted.reference_key = centred.reference_key
+            and counted.level_no = centred.level_no
 ),
 
 spread as (
     select
         level_no,
         reference_key,
-        reference_month,
         min(twice_deviation) filter (where 2 * within_n >= total_n)
         + min(twice_deviation) filter (where 2 * within_n > total_n) as four_times_spread
     from deviating
-    group by level_no, reference_key, reference_month
+    group by level_no, reference_key
 )
 
 select
     case centred.level_no
-        {%- for measure, level, columns in levels %}
+        {%- for measure, level, key, finer in levels %}
         when {{ loop.index }} then '{{ measure }}'
         {%- endfor %}
     end as measure,
     case centred.level_no
-        {%- for measure, level, columns in levels %}
+        {%- for measure, level, key, finer in levels %}
         when {{ loop.index }} then '{{ level }}'
         {%- endfor %}
     end as reference_level,
     centred.member_iso2,
     centred.reference_key,
-    centred.reference_month,
+    cast({{ reference_month() }} as date) as reference_month,
     cast(centred.total_n as integer) as items_n,
     centred.twice_median / 64.0 as median,
     spread.four_times_spread / 128.0 as median_absolute_deviation,
@@ -146,4 +159,3 @@ inner join spread
     on
         centred.reference_key = spread.reference_key
         and centred.level_no = spread.level_no
-        and centred.reference_month = spread.reference_month

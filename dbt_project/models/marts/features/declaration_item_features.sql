@@ -4,29 +4,26 @@
 {% set smoothing = var('profile_smoothing') %}
 {% set thresholds = var('de_minimis_value_usd') %}
 {% set parts = {
-    'valued': 'valued', 'profiles': 'profiles', 'prices': 'reference_prices', 'goods': 'goods_references',
+    'profiles': 'profiles', 'prices': 'reference_prices', 'goods': 'goods_references',
     'rates': 'statutory_rates', 'splitting': 'splitting'
 } %}
 
 with joined as (
     select
         items.*,
-        valued.* exclude (item_index, member_iso2, registered_date),
         profiles.* exclude (item_index, member_iso2, registered_date),
         prices.* exclude (item_index, member_iso2, registered_date),
         goods.* exclude (item_index, member_iso2, registered_date),
         rates.* exclude (item_index, member_iso2, registered_date),
         splitting.* exclude (item_index, member_iso2, registered_date),
         profiles.member_irregular_n / nullif(profiles.member_labelled_n, 0) as member_rate,
-        -- Other procedures than home use (4...) suspend or waive duty: paying none says nothing there.
-        not starts_with(items.procedure_code, '4') as is_duty_suspended,
         case
             {%- for member, threshold in thresholds.items() if member != 'default' %}
             when items.member_iso2 = '{{ member }}' then {{ threshold }}
             {%- endfor %}
             when true then {{ thresholds['default'] }}
         end as de_minimis_value_usd
-    from {{ ref('int_declaration_items__current') }} as items
+    from {{ ref('int_declaration_items__valued') }} as items
     {%- for alias, name in parts.items() %}
     left join {{ ref('int_declaration_items__' ~ name) }} as {{ alias }}
         on items.item_index = {{ alias }}.item_index and {{ in_period(alias) }}
@@ -137,7 +134,7 @@ select
         as origin__preference_share_of_heading_origin,
 
     -- route
-    cast(dispatch_iso2 != origin_iso2 as integer) as route__is_dispatch_other_than_origin,
+    is_dispatch_other_than_origin as route__is_dispatch_other_than_origin,
     origin_dispatch_items_n / nullif(origin_items_n, 0) as route__dispatch_share_of_origin,
     heading_origin_dispatch_items_n / nullif(heading_origin_items_n, 0)
         as route__dispatch_share_of_heading_origin,
@@ -152,8 +149,8 @@ select
     value_usd / de_minimis_value_usd as splitting__value_to_threshold_ratio,
 
     -- document
-    {{ count_missing(var('document_fields')) }} as document__missing_fields_n,
-    cast(length(hs_national_code) as integer) as document__national_code_digits_n,
+    missing_fields_n as document__missing_fields_n,
+    national_code_digits_n as document__national_code_digits_n,
 
     -- calendar
     cast(month(registered_date) as integer) as calendar__month,

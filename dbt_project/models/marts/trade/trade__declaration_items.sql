@@ -1,5 +1,5 @@
 select
-    items.* exclude (item_index, label_visible_after_date),  -- noqa: RF02
+    items.* exclude (item_index, label_visible_after_date, cancelled_visible_after_date),  -- noqa: RF02
     valued.units_per_usd,
     valued.declared_value_usd,
     valued.cif_value_usd,

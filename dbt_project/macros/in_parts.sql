@@ -1,0 +1,71 @@
+{#-
+    A table that is filled part after part, each by the model's query with other variables set, so that memory
+    is that of the largest part and what is read together lies together.
+
+    config `parts`: `once`; `months` of registration, as many together as have no more items than
+    `mart_batch_items`; `reference_months`; `item_entities`.
+    config `keeps_rows`: in a build in parts, the rows that the pre-hooks leave stand.
+-#}
+{% materialization in_parts, adapter='duckdb' %}
+    {%- set target = this.incorporate(type='table') -%}
+    {%- set standing = load_cached_relation(this) -%}
+    {%- set keeps = config.get('keeps_rows', false) and standing is not none and is_partial_build() -%}
+    {%- if standing is not none and not keeps %}{% do adapter.drop_relation(standing) %}{% endif -%}
+    {%- if keeps %}{{ run_hooks(pre_hooks) }}{% endif -%}
+    {%- if not keeps -%}
+        {%- do run_query("create table " ~ target ~ " as select * from (" ~ sql ~ ") limit 0") -%}
+    {%- endif -%}
+    {%- set columns = adapter.get_columns_in_relation(target) | map(attribute='quoted') | join(', ') -%}
+    {%- for part in parts_to_build(config.require('parts')) -%}
+        {%- for name, value in part.items() %}{% do run_query("set variable " ~ name ~ " = " ~ value) %}{% endfor -%}
+        {%- do run_query("insert into " ~ target ~ " (" ~ columns ~ ") select " ~ columns ~ " from (" ~ sql ~ ")") -%}
+        {%- for name in part %}{% do run_query("reset variable " ~ name) %}{% endfor -%}
+    {%- endfor -%}
+    {%- call statement('main') %}select 1{% endcall -%}
+    {%- do persist_docs(target, model) -%}
+    {{- run_hooks(post_hooks) -}}
+    {%- do adapter.commit() -%}
+    {{ return({'relations': [target]}) }}
+{% endmaterialization %}
+
+{#- The variables of each part, as SQL. -#}
+{% macro parts_to_build(kind) -%}
+    {%- set found = [] -%}
+    {%- if kind == 'once' -%}
+        {%- do found.append({}) -%}
+    {%- elif kind == 'item_entities' -%}
+        {%- for entity in item_entities() %}{% do found.append({'entity': quoted(entity)}) %}{% endfor -%}
+    {%- elif kind == 'reference_months' -%}
+        {%- set months = run_query(
+            "select distinct strftime(unnest(generate_series(from_month, until_month - interval 1 month, interval 1 month)), '%Y-%m-%d') as first_day"
+            ~ " from " ~ ref('int_rebuild_months') ~ " where from_month < until_month order by first_day"
+        ) -%}
+        {%- for month in months.rows %}{% do found.append({'reference_month': 'date ' ~ quoted(month['first_day'])}) %}{% endfor -%}
+    {%- elif kind == 'months' -%}
+        {%- set batches = batches(run_query(months_of_items()).rows) -%}
+        {%- for batch in batches -%}
+            {#- Without a gap between them, and none before the first or after the last: no row falls through. -#}
+            {%- do found.append({
+                'period_from': "date '0001-01-10'" if loop.first else 'date ' ~ quoted(batch[0]['first_day']),
+                'period_to': "date '9999-12-30'" if loop.last
+                    else 'date ' ~ quoted(loop.nextitem[0]['first_day']) ~ ' - 1',
+            }) -%}
+        {%- endfor -%}
+        {%- if not found %}{% do found.append({}) %}{% endif -%}
+    {%- else -%}
+        {%- do exceptions.raise_compiler_error("in_parts knows no parts '" ~ kind ~ "'") -%}
+    {%- endif -%}
+    {%- do return(found) -%}
+{%- endmacro %}
+
+{#- Query for the months that have items of days to be built, and how many. -#}
+{% macro months_of_items() -%}
+    select
+        strftime(date_trunc('month', items.registered_date), '%Y-%m-%d') as first_day,
+        count(*) as items_n
+    from {{ ref('int_declaration_items__current') }} as items
+    inner join {{ ref('int_rebuild_windows') }} as windows on items.member_iso2 = windows.member_iso2
+    where items.registered_date >= windows.from_date
+    group by first_day
+    order by first_day
+{%- endmacro %}
