@@ -23,6 +23,7 @@ from flows.manifest import read_manifest
 from flows.progress import step
 from flows.versions import DBT_PROJECT, ManifestRow, data_version, transform_code_version
 from tidewaiter import fingerprint
+from tidewaiter.contracts import list_members, load_contract
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.files import read_json, write_json_atomically
 from tidewaiter.marts import mart_files, prepare_staging, swap_staged
@@ -35,6 +36,7 @@ Stage = Literal["before_scoring", "after_scoring"]
 _RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogNodeResult", "LogSeedResult", "LogUnitTestResult"}
 _SECONDS_TO_TERMINATE = 30
 _MARTS = ("trade", "features", "scores")
+_DE_MINIMIS = "de_minimis_usd"
 # What a build in parts can take in: the SQL finds the days that these are felt on. Of the others it can
 # where they do not feed features.
 _FOUND_BY_SQL = {"declaration_items", "exchange_rates", "tariff_rates"}
@@ -90,7 +92,7 @@ def transform(
         is_partial = stage == "before_scoring" and _may_be_partial(known, extracts)
         _prepare(settings, stage)
         total = 0
-        for done, total in run_dbt(settings, _build_arguments(stage, is_partial, rebuild_from)):
+        for done, total in run_dbt(settings, _build_arguments(settings, stage, is_partial, rebuild_from)):
             running.count(done, total)
         results = read_results(settings)
         _raise_for_failures(settings, results)
@@ -114,13 +116,29 @@ def _prepare(settings: Settings, stage: Stage) -> None:
         prepare_staging(settings.paths)
 
 
-def _build_arguments(stage: Stage, is_partial: bool, rebuild_from: date | None) -> list[str]:
+def _build_arguments(
+    settings: Settings, stage: Stage, is_partial: bool, rebuild_from: date | None
+) -> list[str]:
     arguments = ["build", "--selector", stage]
     if stage == "before_scoring" and not is_partial:
         arguments.append("--full-refresh")
+    # The same for both stages: with other variables dbt reads the whole project again.
+    variables: dict[str, Any] = {"member_de_minimis_usd": _de_minimis_usd(settings)}
     if rebuild_from is not None:
-        arguments += ["--vars", json.dumps({"rebuild_from_date": rebuild_from.isoformat()})]
-    return arguments
+        variables["rebuild_from_date"] = rebuild_from.isoformat()
+    return [*arguments, "--vars", json.dumps(variables)]
+
+
+def _de_minimis_usd(settings: Settings) -> dict[str, int | float]:
+    """Return the parameter `de_minimis_usd` of every member with landed extracts whose contract has it."""
+    landed = {row.member_iso2 for row in read_manifest(settings)}
+    members = landed.intersection(list_members(settings.members_dir)) if landed else ()
+    contracts = [load_contract(settings.members_dir, member) for member in sorted(members)]
+    return {
+        contract.member: contract.parameters[_DE_MINIMIS]
+        for contract in contracts
+        if _DE_MINIMIS in contract.parameters
+    }
 
 
 def _extracts(settings: Settings) -> list[list[Any]]:

@@ -16,7 +16,11 @@ from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.files import PARTIAL_PREFIX, read_json
 from tidewaiter.home import Home
 
-BY_MONTH = (("features", "declaration_item_features"), ("features", "declaration_item_labels"))
+BY_MONTH = (
+    ("features", "declaration_item_features"),
+    ("features", "declaration_item_labels"),
+    ("trade", "declaration_items"),
+)
 
 
 def mart_path(home: Home, schema: str, table: str) -> Path:

@@ -57,6 +57,11 @@ def flag(*conditions: bool | None) -> int | None:
     return None if any(condition is None for condition in conditions) else 1
 
 
+def is_known(visible_after: date | None, day: date) -> bool:
+    """Whether something visible after one day is known when another begins."""
+    return visible_after is not None and visible_after < day
+
+
 def less(left: Any, right: Any) -> bool | None:
     return None if left is None or right is None else left < right
 
@@ -166,7 +171,8 @@ class PlainFeatures:
             "kg_per_unit": log_ratio(item["net_kg"], item["supplementary_qty"]),
             "gross_to_net": log_ratio(item["gross_kg"], item["net_kg"]),
             "party_id": item["importer_id"] or item["seller_id"],
-            "visible_after": self._visible_after(item),
+            "visible_after": self._label_visible_after(item),
+            "cancelled_after": self._visible_after(item, item["cancelled_at"]),
         }
 
     def _units_per_usd(self, item: Item) -> float | None:
@@ -180,10 +186,14 @@ class PlainFeatures:
             return float(max(known)[1])
         return 1.0 if item["currency_code"] == "USD" else None
 
-    def _visible_after(self, item: Item) -> date | None:
-        if item["is_irregular"] is None or item["label_at"] is None:
+    def _label_visible_after(self, item: Item) -> date | None:
+        return None if item["is_irregular"] is None else self._visible_after(item, item["label_at"])
+
+    def _visible_after(self, item: Item, instant: datetime | None) -> date | None:
+        """The day after which others may know of something that happened to the item."""
+        if instant is None:
             return None
-        latest = item["label_at"] + timedelta(hours=self.vars["hours_east_of_utc_at_most"])
+        latest = instant + timedelta(hours=self.vars["hours_east_of_utc_at_most"])
         return max(latest.date(), item["registered_date"])
 
     # What was known of its entities
@@ -205,20 +215,19 @@ class PlainFeatures:
         day = item["registered_date"]
         same = self.alike(item, columns)
         earlier = [other for other in same if other["registered_date"] < day]
-        labelled = [
-            other for other in same if other["visible_after"] is not None and other["visible_after"] < day
-        ]
+        labelled = [other for other in same if is_known(other["visible_after"], day)]
         irregular = [other for other in labelled if other["is_irregular"]]
+        standing = [other for other in earlier if not is_known(other["cancelled_after"], day)]
         taxed = [float(other["tax_rate_pct"]) for other in earlier if other["tax_rate_pct"] is not None]
 
         def recent(days: Iterable[date]) -> float:
             return sum(day_weight(each) for each in days) / day_weight(day)
 
         return {
-            "items_n": len(earlier),
+            "items_n": len(standing),
             "labelled_n": len(labelled),
             "irregular_n": len(irregular),
-            "recent_items_n": recent(other["registered_date"] for other in earlier),
+            "recent_items_n": recent(other["registered_date"] for other in standing),
             "recent_labelled_n": recent(other["visible_after"] for other in labelled),
             "recent_irregular_n": recent(other["visible_after"] for other in irregular),
             "first": min((other["registered_date"] for other in earlier), default=None),
@@ -242,18 +251,17 @@ class PlainFeatures:
         oldest = months_later(month, -self.vars["reference_months"])
         points = []
         for other in self.alike(item, columns):
-            is_refused = (
-                other["is_irregular"]
-                and other["visible_after"] is not None
-                and other["visible_after"] < month
+            is_refused = is_known(other["cancelled_after"], month) or (
+                other["is_irregular"] and is_known(other["visible_after"], month)
             )
             if oldest <= other["registered_date"] < month and not is_refused and other[measure] is not None:
                 points.append(half_away(float(other[measure]) * GRID))
-        return Distribution(points)
+        # Fewer make no reference, at whatever level.
+        return Distribution(points if len(points) >= self.vars["reference_min_items"] else [])
 
     def _supported(self, item: Item, measure: str, columns: list[str]) -> Distribution | None:
         found = self._distribution(item, measure, columns)
-        return found if found.n >= self.vars["reference_min_items"] else None
+        return found if found.n else None
 
     def _robust_z(self, value: Any, median: Any, spread: Any) -> float | None:
         if value is None or median is None:
@@ -285,7 +293,7 @@ class PlainFeatures:
             if own.n and price is not None and spread is not None:
                 price = (own.n * own.median + prior * price) / (own.n + prior)
                 spread = (own.n * own.spread + prior * spread) / (own.n + prior)
-        enough = [level for level in levels if found[level].n >= self.vars["reference_min_items"]]
+        enough = [level for level in levels if found[level].n]
         level = enough[0] if enough and item["usd_per_kg"] is not None else None
         by_unit = self._supported(item, "usd_per_unit", ["hs6", "supplementary_unit_code"])
         return {
@@ -447,8 +455,7 @@ class PlainFeatures:
         }
 
     def _splitting(self, item: Item) -> dict[str, Value]:
-        thresholds = self.vars["de_minimis_value_usd"]
-        threshold = thresholds.get(item["member_iso2"], thresholds["default"])
+        threshold = self.vars["member_de_minimis_usd"].get(item["member_iso2"], self.vars["de_minimis_usd"])
         if item["party_id"] is None:
             return dict.fromkeys(
                 f"splitting__{name}"

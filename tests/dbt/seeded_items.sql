@@ -54,6 +54,9 @@ select
     case when is_irregular then round(declared_value * tax_rate_pct / 100, 2) when not is_irregular then 0 end
         as recovered_tax,
     if(is_irregular is null, null, registered_at + to_hours(floor(u(i, 32) * 40 * 24)::integer)) as label_at,
+    -- One in twelve is cancelled, most of them soon.
+    case when u(i, 40) < 0.08 then registered_at + to_hours(floor(pow(u(i, 41), 2) * 40 * 24)::integer) end
+        as cancelled_at,
     if(is_irregular is null, null, if(u(i, 33) < 0.1, 'RANDOM', 'TARGETED')) as label_source_code,
     if(label_source_code = 'RANDOM', 0.03, null) as selection_probability,
     printf('%s%s0000', lower(member_iso2), strftime(registered_date, '%Y%m')) as extract_id,

@@ -28,7 +28,7 @@ def test_the_order_of_landed_rows_changes_no_byte(built: Any, shuffled: Any) -> 
     before_scoring = {
         *(f"features/declaration_item_features.parquet/{month}.parquet" for month in months),
         *(f"features/declaration_item_labels.parquet/{month}.parquet" for month in months),
-        "trade/declaration_items.parquet",
+        *(f"trade/declaration_items.parquet/{month}.parquet" for month in months),
         "trade/declarations.parquet",
         "trade/member_extracts.parquet",
     }

@@ -14,12 +14,10 @@ select
     items.member_iso2,
     items.registered_date
     {%- for name in references %},
-    case when {{ name }}.items_n >= {{ var('reference_min_items') }} then {{ name }}.items_n end
-        as {{ name }}_n,
-    case when {{ name }}_n is not null then {{ name }}.median end as {{ name }}_median,
-    case when {{ name }}_n is not null then {{ name }}.median_absolute_deviation end as {{ name }}_spread,
-    case when {{ name }}_n is not null then {{ name }}.first_percentile end as {{ name }}_first_percentile,
-    case when {{ name }}_n is not null then {{ name }}.last_percentile end as {{ name }}_last_percentile
+    {{ name }}.median as {{ name }}_median,
+    {{ name }}.median_absolute_deviation as {{ name }}_spread,
+    {{ name }}.first_percentile as {{ name }}_first_percentile,
+    {{ name }}.last_percentile as {{ name }}_last_percentile
     {%- endfor %}
 from {{ ref('int_declaration_items__valued') }} as items
 {%- for name, (measure, level, key) in references.items() %}

@@ -48,13 +48,13 @@ select
     item_index,
     member_iso2,
     registered_date,
-    -- The finest level with enough items of its own.
+    -- The finest level with items enough for a reference of its own.
     case
-        when hs6_origin_n >= {{ var('reference_min_items') }} then 1
-        when hs6_n >= {{ var('reference_min_items') }} then 2
-        when heading_n >= {{ var('reference_min_items') }} then 3
-        when chapter_n >= {{ var('reference_min_items') }} then 4
-        when member_n >= {{ var('reference_min_items') }} then 5
+        when hs6_origin_n > 0 then 1
+        when hs6_n > 0 then 2
+        when heading_n > 0 then 3
+        when chapter_n > 0 then 4
+        when member_n > 0 then 5
     end as reference_level,
     case reference_level
         when 1 then hs6_origin_n

@@ -71,13 +71,35 @@ level_{{ loop.index }} as (
 ),
 
 {% endfor -%}
-counted as (
+counted_at_all as (
     {%- for level in levels %}
     select level_no, member_iso2, reference_key, grid_value, items_n from level_{{ loop.index }}
     {%- if not loop.last %}
     union all
     {%- endif %}
     {%- endfor %}
+),
+
+-- Fewer items than these make no reference, and most goods have fewer.
+supported as (
+    select
+        level_no,
+        reference_key,
+        sum(items_n) as total_n
+    from counted_at_all
+    group by level_no, reference_key
+    having sum(items_n) >= {{ var('reference_min_items') }}
+),
+
+counted as (
+    select
+        counted_at_all.*,
+        supported.total_n
+    from counted_at_all
+    inner join supported
+        on
+            counted_at_all.reference_key = supported.reference_key
+            and counted_at_all.level_no = supported.level_no
 ),
 
 cumulated as (
@@ -87,8 +109,7 @@ cumulated as (
             partition by reference_key, level_no
             order by grid_value
             rows between unbounded preceding and current row
-        ) as up_to_n,
-        sum(items_n) over (partition by reference_key, level_no) as total_n
+        ) as up_to_n
     from counted
 ),
 
@@ -111,7 +132,7 @@ deviating as (
     select
         counted.level_no,
         counted.reference_key,
-        centred.total_n,
+        counted.total_n,
         abs(2 * counted.grid_value - centred.twice_median) as twice_deviation,
         sum(counted.items_n) over (
             partition by counted.reference_key, counted.level_no

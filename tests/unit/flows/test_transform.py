@@ -22,7 +22,7 @@ class FakeDbt:
 
     def __call__(self, settings, arguments):
         self.starts += 1
-        mart = settings.paths.marts / "trade" / "declaration_items.parquet"
+        mart = settings.paths.marts / "trade" / "member_extracts.parquet"
         mart.write_bytes(b"rows")
         if self.dies:
             raise KeyboardInterrupt
@@ -57,7 +57,7 @@ def test_other_inputs_are_built(dbt):
 
 def test_missing_or_changed_mart_is_built_again(dbt):
     transform.transform(dbt.settings, "before_scoring", "inputs")
-    (dbt.settings.paths.marts / "trade" / "declaration_items.parquet").unlink()
+    (dbt.settings.paths.marts / "trade" / "member_extracts.parquet").unlink()
     assert not transform.transform(dbt.settings, "before_scoring", "inputs").was_fresh
 
 

@@ -2,7 +2,6 @@
 -- depends_on: {{ ref('int_declaration_items__changes') }}, {{ ref('int_rebuild_windows') }}
 {{ config(materialized='parquet_by_month', rebuilds='days') }}
 {% set smoothing = var('profile_smoothing') %}
-{% set thresholds = var('de_minimis_value_usd') %}
 {% set parts = {
     'profiles': 'profiles', 'prices': 'reference_prices', 'goods': 'goods_references',
     'rates': 'statutory_rates', 'splitting': 'splitting'
@@ -18,11 +17,11 @@ with joined as (
         splitting.* exclude (item_index, member_iso2, registered_date),
         profiles.member_irregular_n / nullif(profiles.member_labelled_n, 0) as member_rate,
         case
-            {%- for member, threshold in thresholds.items() if member != 'default' %}
+            {%- for member, threshold in var('member_de_minimis_usd').items() %}
             when items.member_iso2 = '{{ member }}' then {{ threshold }}
             {%- endfor %}
-            when true then {{ thresholds['default'] }}
-        end as de_minimis_value_usd
+            when true then {{ var('de_minimis_usd') }}
+        end as de_minimis_usd
     from {{ ref('int_declaration_items__valued') }} as items
     {%- for alias, name in parts.items() %}
     left join {{ ref('int_declaration_items__' ~ name) }} as {{ alias }}
@@ -143,10 +142,10 @@ select
     cast(earlier_items_n as integer) as splitting__earlier_items_n,
     earlier_value_usd as splitting__earlier_value_usd,
     cast(
-        value_usd < de_minimis_value_usd and largest_earlier_value_usd < de_minimis_value_usd
-        and value_usd + earlier_value_usd >= de_minimis_value_usd as integer
+        value_usd < de_minimis_usd and largest_earlier_value_usd < de_minimis_usd
+        and value_usd + earlier_value_usd >= de_minimis_usd as integer
     ) as splitting__is_sum_above_threshold,
-    value_usd / de_minimis_value_usd as splitting__value_to_threshold_ratio,
+    value_usd / de_minimis_usd as splitting__value_to_threshold_ratio,
 
     -- document
     missing_fields_n as document__missing_fields_n,

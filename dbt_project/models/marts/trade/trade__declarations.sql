@@ -1,3 +1,5 @@
+{{ config(post_hook="{{ export_to_parquet() }}") }}
+
 -- Totals as the header declares them beside the sums of its items: once per declaration, never per item.
 with item_sums as (
     select

@@ -1,3 +1,5 @@
+{{ config(post_hook="{{ export_to_parquet() }}") }}
+
 with current_items as (
     select
         member_iso2,
