@@ -1,4 +1,5 @@
 -- noqa: disable=LT02
+-- depends_on: {{ ref('int_declaration_items__changes') }}, {{ ref('int_declaration_items__resolved') }}
 -- All that features take from an item itself, as numbers: amounts in USD, each at its own currency's rate of
 -- the day of registration, the value on one basis, and the keys of its entities. Months lie together.
 {{ config(
