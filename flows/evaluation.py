@@ -115,7 +115,7 @@ def run_world(settings: Settings, spec: WorldSpec, place: Path) -> dict[str, Any
         place: Folder for its home, which is taken away at the end.
     """
     from ml.integrity.evaluate.record import make_record
-    from ml.integrity.evaluate.truth import read_parts
+    from ml.integrity.evaluate.truth import read_world
     from ml.integrity.evaluate.worlds import MEMBER
     from ml.integrity.run import run_member
     from tidewaiter.synthetic.generate import make_requests, write_members
@@ -132,7 +132,7 @@ def run_world(settings: Settings, spec: WorldSpec, place: Path) -> dict[str, Any
             transform.build_only(own, _tables(spec))
             run_member(own, MEMBER, load_contract(own.members_dir, MEMBER).parameters, spec.indicators or None)
             cost = {"cpu_s": round(_cpu_s() - before, 1), "wall_s": round(time.monotonic() - started, 1)}
-            return make_record(own, spec, MEMBER, read_parts(own, MEMBER), cost)
+            return make_record(own, spec, MEMBER, read_world(own, MEMBER), cost)
         finally:
             _clear(own)
 

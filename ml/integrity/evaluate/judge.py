@@ -39,6 +39,7 @@ class Find:
 
     Attributes:
         is_tested: Whether it had support in any look of its time.
+        support, expected: Of the last look, in the indicator's own units.
         days: From the start to the last day of the look that first flagged it; None where none did.
     """
 
@@ -51,6 +52,7 @@ class Find:
     loss_usd: float
     diversion: float | None
     support: float | None
+    expected: float | None
     is_named: bool
 
 
@@ -158,7 +160,7 @@ def _finds(
                 continue
             rows = looked_at.get((indicator, place), [])
             on = found.get((indicator, place))
-            supports = [row["support"] for row in rows if row["support"] is not None]
+            best = max(rows, key=lambda row: row["support"] or 0.0, default={})
             finds.append(
                 Find(
                     indicator,
@@ -169,7 +171,8 @@ def _finds(
                     part["files"],
                     part["loss_usd"],
                     part["diversion"],
-                    max(supports, default=None),
+                    best.get("support"),
+                    best.get("expected"),
                     part["is_named"],
                 )
             )

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ml.integrity.catalogue import load_catalogue
 from ml.integrity.evaluate.rules import Rules, load_rules, rule_for
-from ml.integrity.evaluate.truth import Part
+from ml.integrity.evaluate.truth import Part, Witnessed
 from ml.integrity.evaluate.worlds import WorldSpec
 from ml.integrity.signals import COMPUTED, NOT_COMPUTABLE
 from ml.integrity.store import read_signals
@@ -59,7 +59,9 @@ _LOOKED_AT = """
         count(*) filter (status = ?) as tests,
         min(period_end) filter (status = ?) as first_tested_on,
         min(q_value) as least_q,
-        max(signals.support) as support
+        arg_max(signals.support, period_end) as support,
+        arg_max(observed, period_end) as observed,
+        arg_max(expected, period_end) as expected
     from asked
     inner join signals
         on
@@ -81,7 +83,7 @@ def code_version() -> str:
 
 
 def make_record(
-    settings: Settings, spec: WorldSpec, member_iso2: str, parts: Sequence[Part], cost: dict[str, float]
+    settings: Settings, spec: WorldSpec, member_iso2: str, world: Witnessed, cost: dict[str, float]
 ) -> dict[str, Any]:
     """Return what is kept of a world whose signals stand in this home."""
     signals, rules = read_signals(settings, [member_iso2]), load_rules()
@@ -90,7 +92,7 @@ def make_record(
         connection.register("signals", signals)
         flags = connection.execute(_FLAGS).to_arrow_table().to_pylist()
         counted = connection.execute(_INDICATORS, [COMPUTED, COMPUTED, NOT_COMPUTABLE]).to_arrow_table()
-        connection.register("asked", _asked(signals, parts, rules))
+        connection.register("asked", _asked(signals, world.parts, rules))
         looked_at = connection.execute(_LOOKED_AT, [COMPUTED, COMPUTED]).to_arrow_table().to_pylist()
     indicators = {
         row.pop("indicator_id"): row
@@ -104,7 +106,8 @@ def make_record(
             "code_version": code_version(),
             "cost": cost,
             "indicators": indicators,
-            "parts": [part.as_json() for part in parts],
+            "parts": [part.as_json() for part in world.parts],
+            "evidence": world.evidence,
             "looked_at": looked_at,
             "flags": flags,
         }

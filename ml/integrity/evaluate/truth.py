@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,7 @@ _TOUCHED = """
     select
         truth.*, landed.importer_id, landed.declarant_id, landed.inspector_final_id, landed.office_code,
         landed.hs6, landed.origin_iso2, landed.declaration_key, landed.registered_date, landed.cancelled_at,
+        landed.inspection_result_code, landed.lane_final_code, landed.lane_source_code,
         landed.net_kg::double as net_kg,
         case
             when truth.is_shopped then 0 else greatest(truth.true_tax_usd - truth.declared_tax_usd, 0)
@@ -80,13 +81,27 @@ _TOUCHED = """
     inner join (
         select
             declaration_id, item_no, hash(declaration_id) as declaration_key, importer_id, declarant_id,
-            inspector_final_id, office_code, hs6, origin_iso2, registered_date, cancelled_at, net_kg
+            inspector_final_id, office_code, hs6, origin_iso2, registered_date, cancelled_at, net_kg,
+            inspection_result_code, lane_final_code, lane_source_code
         from read_parquet({landed}, hive_partitioning = false)
     ) as landed using (declaration_id, item_no)
 """
 
 
-def read_parts(settings: Settings, member_iso2: str) -> list[Part]:
+@dataclass(frozen=True)
+class Witnessed:
+    """What the truth of a world says.
+
+    Attributes:
+        parts: What everybody plays.
+        evidence: What there was to see of parts whose trace is counts, one dictionary each.
+    """
+
+    parts: list[Part]
+    evidence: list[dict[str, Any]]
+
+
+def read_world(settings: Settings, member_iso2: str) -> Witnessed:
     """Return the parts of a member's world, whose extracts are landed in this home."""
     folder = settings.paths.synthetic / member_iso2.lower() / TRUTH
     landed = settings.paths.landing / "declaration_items" / f"member={member_iso2}" / "*" / "rows.parquet"
@@ -95,7 +110,8 @@ def read_parts(settings: Settings, member_iso2: str) -> list[Part]:
             _TOUCHED.format(items=quote_literal(folder / ITEMS), landed=quote_literal(landed))
         )
         named = list(_named(settings, member_iso2, connection, folder))
-        return [*named, *_sets(named), *_derived(connection, named)]
+        parts = [*named, *_sets(named), *_derived(connection, named)]
+        return Witnessed(parts, list(_evidence(connection, named)))
 
 
 def _named(
@@ -192,6 +208,60 @@ def _derived(connection: duckdb.DuckDBPyConnection, named: Iterable[Part]) -> It
         yield from _switched(connection, first)
         for what, gap, missing in _GAPS:
             yield from _short_flows(connection, what, gap, missing)
+
+
+# What the first days of a part show, and what honest colleagues of the office or the even draw would have given.
+_EVIDENCE = {
+    "S9": """
+        select
+            count(*) filter (is_theirs), sum(is_marked::int) filter (is_theirs),
+            count(*) filter (is_theirs) * avg(is_marked::int) filter (not is_theirs)
+        from (
+            select inspector_final_id = {unit} as is_theirs, bool_or(inspection_result_code <> 'CONFORM') as is_marked
+            from touched
+            where
+                registered_date between {start} and {end} and lane_final_code in ('RED', 'YELLOW')
+                and cancelled_at is null and office_code in (
+                    select mode(office_code) from touched where inspector_final_id = {unit}
+                )
+            group by declaration_key, is_theirs
+        )
+    """,
+    "S11": """
+        select
+            count(*) filter (is_theirs), sum(is_marked::int) filter (is_theirs),
+            count(*) filter (is_theirs) * avg(is_marked::int) filter (not is_theirs)
+        from (
+            select declarant_id = {unit} as is_theirs, bool_or(lane_source_code = 'RANDOM') as is_marked
+            from touched
+            where
+                registered_date between {start} and {end} and office_code in (
+                    select mode(office_code) from touched where declarant_id = {unit}
+                )
+            group by declaration_key, is_theirs
+        )
+    """,
+}
+EVIDENCE_DAYS = 90
+
+
+def _evidence(connection: duckdb.DuckDBPyConnection, named: Iterable[Part]) -> Iterator[dict[str, Any]]:
+    """Yield files, marks and expected marks of the first days of parts whose trace is too few marks."""
+    for part in named:
+        if part.scenario not in _EVIDENCE:
+            continue
+        end = min(part.ends_on or date.max, part.starts_on + timedelta(days=EVIDENCE_DAYS))
+        files, observed, expected = connection.execute(
+            _EVIDENCE[part.scenario].format(
+                unit=quote_literal(part.unit_id), start=f"date '{part.starts_on}'", end=f"date '{end}'"
+            )
+        ).fetchall()[0]
+        yield {
+            "scenario": part.scenario,
+            "files": files,
+            "observed": int(observed or 0),
+            "expected": float(expected or 0.0),
+        }
 
 
 def _offices(connection: duckdb.DuckDBPyConnection, parts: list[Part]) -> Iterator[Part]:
