@@ -2,8 +2,8 @@
 
 Counts by logarithmic value around the threshold; a cubic Poisson regression on the bins outside the
 window gives the count that would be there (Chetty et al. 2011; Kleven 2016). The excess is judged against
-worlds drawn from the smooth curve and fitted again, with the spread that the bins outside show, so
-that round prices widen the null; an excess that a placebo threshold matches is none.
+worlds drawn from the smooth curve and fitted again, with the spread that the bins outside show, so that
+round prices widen the null; an excess that a placebo threshold matches is none.
 """
 
 from __future__ import annotations
@@ -79,9 +79,7 @@ class Excess:
     p_value: Floats
 
 
-def bunching(
-    counts: Floats, random: np.random.Generator, bins: Bins = Bins(), draws: int = 999
-) -> Excess:
+def bunching(counts: Floats, random: np.random.Generator, bins: Bins = Bins(), draws: int = 999) -> Excess:
     """Judge the excess just below the threshold for each row of `counts` (units x bins)."""
     own = _statistic(counts, bins, bins.below(), bins.left_out())
     smooth, _ = _fit(counts, bins, np.zeros(counts.shape[1], dtype=bool))
@@ -107,9 +105,7 @@ class _Scored:
     score: Floats
 
 
-def _statistic(
-    counts: Floats, bins: Bins, below: NDArray[np.bool_], left_out: NDArray[np.bool_]
-) -> _Scored:
+def _statistic(counts: Floats, bins: Bins, below: NDArray[np.bool_], left_out: NDArray[np.bool_]) -> _Scored:
     """Excess in the window over its standard error, that of the prediction included."""
     fitted, covariance = _fit(counts, bins, left_out)
     design = _design(bins)
@@ -193,11 +189,11 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
     """Return offices, brokers and chapters with their excess just under the de minimis value."""
     bins, threshold = Bins(), float(inputs.parameters["de_minimis_usd"])
     size = 2 * bins.half
-    found = inputs.query(
-        _COUNTS.format(threshold=threshold, width=bins.width, half=bins.half, last=size - 1)
-    )
+    found = inputs.query(_COUNTS.format(threshold=threshold, width=bins.width, half=bins.half, last=size - 1))
     units, place = np.unique(
-        np.stack([found[name].to_numpy(zero_copy_only=False).astype(str) for name in ("unit_kind", "unit_id")]),
+        np.stack(
+            [found[name].to_numpy(zero_copy_only=False).astype(str) for name in ("unit_kind", "unit_id")]
+        ),
         axis=1,
         return_inverse=True,
     )

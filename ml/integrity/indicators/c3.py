@@ -103,7 +103,9 @@ def _large(number: int, pairs: Integers, pool: Floats, window: float) -> Floats:
 
 
 _SMALL = """
-select importer_id, epoch(registered_at) / 3600 as at_h, value_usd, coalesce(general_rate_pct, 0) / 100 as rate
+select
+    importer_id, epoch(registered_at) / 3600 as at_h, value_usd,
+    coalesce(general_rate_pct, 0) / 100 as rate
 from integrity_small_consignments
 where value_usd < {threshold} and importer_id is not null
 order by importer_id, at_h, value_usd
@@ -151,7 +153,8 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
             "support": events.astype(np.float64),
             "has_support": has_support,
             "revenue_at_stake_usd": duty * beyond,
-            "revenue_low_usd": duty * np.clip(1 - (expected + 1.96 * np.sqrt(expected)) / np.maximum(pairs, 1), 0, 1),
+            "revenue_low_usd": duty
+            * np.clip(1 - (expected + 1.96 * np.sqrt(expected)) / np.maximum(pairs, 1), 0, 1),
             "revenue_high_usd": duty,
         }
     )

@@ -1,10 +1,11 @@
 """D2, mirror gaps: does a flow weigh the same and cost less than the partner says it sent?
 
-Gap = ln(partner's FOB value x (1 + freight margin)) - ln(own CIF value), and the same in mass. What a partner's
-or a chapter's records have in common (hubs, freight, lag, general or special trade) is taken out by two-way
-median polish (Tukey 1977); what is left is judged against its own robust spread at the cell's size, with the
-tails that it has. A gap in value without one in mass looks like undervaluation; one in mass like
-missing or misrouted goods. Records with one side only are listed apart and never tested. No gap is "illicit flow" (Nitsch 2017; Forstater 2018).
+Gap = ln(partner's FOB value x (1 + freight margin)) - ln(own CIF value), and the same in mass. What a
+partner's or a chapter's records have in common (hubs, freight, lag, general or special trade) is taken
+out by two-way median polish (Tukey 1977); what is left is judged against its own robust spread at the
+cell's size, with the tails that it has. A gap in value without one in mass looks like undervaluation; one
+in mass like missing or misrouted goods. Records with one side only are listed apart and never tested. No
+gap is "illicit flow" (Nitsch 2017; Forstater 2018).
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def judge_gaps(gap: Floats, partner: Integers, chapter: Integers, size: Floats) 
 
     Args:
         gap: In ln, finite.
-        partner, chapter: Numbers from 0.
+        partner: Number of the partner, from 0.
+        chapter: Number of the chapter, from 0.
         size: Whatever orders cells by how exactly their gap is known, such as value.
     """
     usual = median_polish(gap, partner, chapter)
@@ -144,7 +146,9 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
     both &= (cells["own_kg"] > 0) & (cells["partner_kg"] > 0)
     if not both.any():
         return no_rows()
-    flows = _flows(hs6[both], partner[both], {name: value[both] for name, value in cells.items()}, margin, entry)
+    flows = _flows(
+        hs6[both], partner[both], {name: value[both] for name, value in cells.items()}, margin, entry
+    )
     return pa.concat_tables([*flows, _one_sided(partner, cells, margin, entry)])
 
 
@@ -229,8 +233,11 @@ def _one_sided(
                 "effect_unit": "share",
                 "support": 0.0,
                 "has_support": np.zeros(names.size, dtype=bool),
-                "reason": "described and not tested: hubs, lags and confidential trade make records of one side",
+                "reason": "described and not tested: hubs and lags make records of one side",
             }
         )
-        for words, part, share in (("lost records", lost, shares[0]), ("orphaned records", orphaned, shares[1]))
+        for words, part, share in (
+            ("lost records", lost, shares[0]),
+            ("orphaned records", orphaned, shares[1]),
+        )
     )

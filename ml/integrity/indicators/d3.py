@@ -1,9 +1,9 @@
 """D3, tariff gradient: are prices lower than the peers' the more the higher the duty is?
 
-Where evasion pays more, more of it shows (Fisman and Wei 2004). For an office, an inspector or a chapter: the slope of
-its price discount against peers on the duty rate, weighted by items, over subheadings. Prices of a
-heading move together, so the error is the cluster jackknife by heading (CR3; MacKinnon, Nielsen and Webb 2023) with
-Student's t at clusters minus one, which keeps its level with few clusters.
+Where evasion pays more, more of it shows (Fisman and Wei 2004). For an office, an inspector or a chapter:
+the slope of its price discount against peers on the duty rate, weighted by items, over subheadings.
+Prices of a heading move together, so the error is the cluster jackknife by heading (CR3; MacKinnon,
+Nielsen and Webb 2023) with Student's t at clusters minus one, which keeps its level with few clusters.
 """
 
 from __future__ import annotations
@@ -107,10 +107,14 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
     found = inputs.query(_CELLS)
     if not found.num_rows:
         return no_rows()
-    names = np.stack([found[name].to_numpy(zero_copy_only=False).astype(str) for name in ("unit_kind", "unit_id")])
+    names = np.stack(
+        [found[name].to_numpy(zero_copy_only=False).astype(str) for name in ("unit_kind", "unit_id")]
+    )
     units, unit = np.unique(names, axis=1, return_inverse=True)
     unit = unit.reshape(-1)
-    _, heading = np.unique(found["heading_code"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
+    _, heading = np.unique(
+        found["heading_code"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True
+    )
     _, goods = np.unique(found["hs6"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
     rate, discount, n, peers_n = (found[name].to_numpy() for name in ("rate", "discount", "n", "peers_n"))
     size = units.shape[1]

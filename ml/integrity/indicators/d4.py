@@ -1,9 +1,9 @@
 """D4, neighbour switching: did an importer move to the lower-taxed neighbour when the rates parted?
 
-Within a heading whose rates changed against each other: lines under the subheading that became the cheaper one, before and
-after, against all other importers of that heading (difference in differences). Given the margins, the number of
-low lines after the change is Fisher's noncentral hypergeometric, with the odds by which everybody else
-moved; so a heading that all importers leave accuses nobody.
+Within a heading whose rates changed against each other: lines under the subheading that became the
+cheaper one, before and after, against all other importers of that heading (difference in differences).
+Given the margins, the number of low lines after the change is Fisher's noncentral hypergeometric, with
+the odds by which everybody else moved; so a heading that all importers leave accuses nobody.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from scipy import stats
 from ml.integrity.catalogue import Entry
 from ml.integrity.inputs import Inputs
 from ml.integrity.signals import no_rows, raw_table
+from ml.plots import wilson
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -38,7 +39,7 @@ class Switches:
     """What each importer did beyond the others.
 
     Attributes:
-        expected: Low lines after the change if its odds had moved like the others'.
+        expected: Low lines after the change if its odds before had moved like the others'.
         share_excess: (observed - expected) / lines after.
         low, high: Its 95 % interval (of the share).
         p_value: One-sided, exact given the margins.
@@ -52,7 +53,7 @@ class Switches:
 
 
 def peers_odds_ratio(peers: Lines) -> Floats:
-    """Return the odds ratio of low lines after against before, half a line added to each cell (Haldane 1956)."""
+    """Return the odds ratio of low lines, after to before; half a line is added to each cell (Haldane)."""
     a, b = peers.low_after + 0.5, peers.after - peers.low_after + 0.5
     c, d = peers.low_before + 0.5, peers.before - peers.low_before + 0.5
     ratio: Floats = (a / b) / (c / d)
@@ -61,18 +62,21 @@ def peers_odds_ratio(peers: Lines) -> Floats:
 
 def switching(own: Lines, peers: Lines) -> Switches:
     """Judge how many more low lines than the others' odds each importer has after the change."""
+    odds_ratio = peers_odds_ratio(peers)
     total, low = own.before + own.after, own.low_before + own.low_after
-    null = stats.nchypergeom_fisher(total, low, own.after, peers_odds_ratio(peers))
-    expected = np.asarray(null.mean())
-    observed = own.low_after
-    p_value = np.asarray(null.sf(observed - 1))
-    after = np.maximum(own.after, 1)
-    # Wilson's interval of the share after the change, less what was expected of it.
-    share, z = observed / after, 1.96
-    centre = (share + z**2 / (2 * after)) / (1 + z**2 / after)
-    half = z * np.sqrt(share * (1 - share) / after + z**2 / (4 * after**2)) / (1 + z**2 / after)
-    usual = expected / after
-    return Switches(expected, share - usual, centre - half - usual, centre + half - usual, p_value)
+    p_value = np.asarray(stats.nchypergeom_fisher.sf(own.low_after - 1, total, low, own.after, odds_ratio))
+    share = own.low_after / np.maximum(own.after, 1)
+    share_low, share_high = wilson(share, np.maximum(own.after, 1).astype(np.float64))
+    before = own.low_before / np.maximum(own.before, 1)
+    usual, usual_low, usual_high = (
+        one * odds_ratio / (1 - one + one * odds_ratio)
+        for one in (before, *wilson(before, np.maximum(own.before, 1).astype(np.float64)))
+    )
+    excess = share - usual
+    # Interval of a difference from those of its parts (Newcombe 1998).
+    low_edge = excess - np.hypot(share - share_low, usual_high - usual)
+    high_edge = excess + np.hypot(share_high - share, usual - usual_low)
+    return Switches(usual * own.after, excess, low_edge, high_edge, p_value)
 
 
 _LINES = """
@@ -85,7 +89,9 @@ distances as (
     from rates
 ),
 steps as (
-    select *, lag(above_lowest) over (partition by heading_code, hs6 order by month) as above_before from distances
+    select
+        *, lag(above_lowest) over (partition by heading_code, hs6 order by month) as above_before
+    from distances
 ),
 changes as (
     select heading_code, max(month) filter (where above_lowest != above_before) as changed_in
@@ -135,7 +141,8 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
     own_columns = [f"coalesce({name}, 0)::bigint as {name}" for name in _COUNTS]
     # What the others did: everybody less the importer.
     peers_columns = [
-        f"(sum(coalesce({name}, 0)) over (partition by heading_code) - coalesce({name}, 0))::bigint as peers_{name}"
+        f"(sum(coalesce({name}, 0)) over (partition by heading_code) - coalesce({name}, 0))::bigint"
+        f" as peers_{name}"
         for name in _COUNTS
     ]
     found = inputs.query(_LINES.format(columns=", ".join(own_columns + peers_columns)))
@@ -147,9 +154,13 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
     least = entry.options["lines_each_side_minimum"]
     has_support = (support >= entry.support_minimum) & (np.minimum(own.before, own.after) >= least)
     has_support &= np.minimum(peers.before, peers.after) >= entry.options["peer_lines_minimum"]
-    judged = {name: np.full(support.size, np.nan) for name in ("expected", "share_excess", "low", "high", "p_value")}
+    judged = {
+        name: np.full(support.size, np.nan) for name in ("expected", "share_excess", "low", "high", "p_value")
+    }
     if has_support.any():
-        part = switching(*(Lines(*(getattr(one, name)[has_support] for name in _COUNTS)) for one in (own, peers)))
+        part = switching(
+            *(Lines(*(getattr(one, name)[has_support] for name in _COUNTS)) for one in (own, peers))
+        )
         for name, column in judged.items():
             column[has_support] = getattr(part, name)
     stake = found["value_after"].to_numpy() * found["gap"].to_numpy()

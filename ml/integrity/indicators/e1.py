@@ -1,11 +1,12 @@
 """E1, communities: do sets of parties and officers meet more than the draw of files explains?
 
 Files are drawn to officers within strata (office, queue, duty day, shift), and so are overrides over the
-red declarations of an office and month. Edges of the bipartite graph are the counts beyond expectation, sum over strata of
-n_party * n_officer / n; the Leiden algorithm (Traag, Waltman and van Eck 2019) groups them. A set's
-score is the Poisson likelihood ratio of its edges (as in Kulldorff's scan, 1997), compared with the largest score
-that any set has when officers are shuffled within the same strata. Degrees and strata are kept exactly, and
-the largest set of each shuffle makes the p-value hold for all sets of the graph together.
+red declarations of an office and month. Edges of the bipartite graph are the counts beyond expectation,
+sum over strata of n_party * n_officer / n; the Leiden algorithm (Traag, Waltman and van Eck 2019) groups
+them. A set's score is the Poisson likelihood ratio of its edges (as in Kulldorff's scan, 1997), compared
+with the largest score that any set has when officers are shuffled within the same strata. Degrees and
+strata are kept exactly, and the largest set of each shuffle makes the p-value hold for all sets of the
+graph together.
 """
 
 from __future__ import annotations
@@ -266,7 +267,9 @@ def _sets_of(inputs: Inputs, entry: Entry, random: np.random.Generator, draw: st
     if not files.officers:
         return no_rows()
     found = find_communities(files, random, int(entry.options["shuffles"]))
-    names = [np.asarray(codes[name].dictionary.to_pylist(), dtype=object) for name in ("party_id", "officer_id")]
+    names = [
+        np.asarray(codes[name].dictionary.to_pylist(), dtype=object) for name in ("party_id", "officer_id")
+    ]
     members = [
         sorted([*names[0][found.party_set == one], *names[1][found.officer_set == one]])
         for one in range(found.score.size)
