@@ -69,7 +69,8 @@ def run_gate(
         settings: Home folder, memory limit, threads, folder of the members.
         expected_rows: Exact number of rows of the main table, where the caller knows it.
         scope: Part of the member's rows, such as an extract's id, that gets a verdict of its own.
-        not_sent: Columns that the member need not send: their being empty is no fault.
+        not_sent: Fields that the member need not send, those of datasets other than items as
+            `dataset.field`: that they and what is made of them are empty is no fault.
 
     Raises:
         TidewaiterError: A file is missing or not Parquet, or the stage has no such table.

@@ -6,6 +6,7 @@ limit and each column the first entry that matches applies, and a member's own e
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -56,9 +57,19 @@ class RangeLimit(_Limit):
 
 
 class ShareLimit(_Limit):
-    """Largest share of rows, 0 to 1, that may be as the list's name says."""
+    """Largest share of rows, 0 to 1, that may be as the list's name says.
+
+    Attributes:
+        needs: Canonical fields that the columns are made of: groups, of each of which one is enough. Where
+            a member sends none of a group, the columns are empty for everybody to know, and the limit is off.
+    """
 
     share: float = Field(ge=0, le=1)
+    needs: tuple[tuple[str, ...], ...] = ()
+
+    def is_asked(self, not_sent: Collection[str]) -> bool:
+        """Whether the limit holds for a member that does not send these fields."""
+        return not any(set(group) <= set(not_sent) for group in self.needs)
 
 
 class ValuesLimit(_Limit):

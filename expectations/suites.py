@@ -37,7 +37,8 @@ def build_checks(
         columns: The table's actual columns with their DuckDB types.
         limits: The table's limits, the member's own ones first.
         expected_rows: Exact number of rows, where the caller knows it.
-        not_sent: Columns that the member need not send: no limit on how many of their values are null.
+        not_sent: Fields that the member need not send: no limit on how many of their values are null, nor on
+            those of columns that are made of them.
     """
     dataset = load_dataset(limits.canonical) if limits.canonical else None
     declared = dataset.landed_columns if dataset else limits.columns
@@ -55,7 +56,7 @@ def build_checks(
         )
     if dataset:
         checks += _from_canonical(dataset)
-    checks += _from_limits(limits, sound)
+    checks += _from_limits(limits, sound, not_sent)
     if is_whole:
         checks += _rules(dataset, limits)
     checks += _finite(sound, checks)
@@ -160,7 +161,7 @@ def _rules(dataset: Dataset | None, limits: TableLimits) -> Iterator[Check]:
         )
 
 
-def _from_limits(limits: TableLimits, sound: Mapping[str, str]) -> Iterator[Check]:
+def _from_limits(limits: TableLimits, sound: Mapping[str, str], not_sent: Collection[str]) -> Iterator[Check]:
     for group in limits.unique:
         yield Check(kind="unique", columns=group.columns, reason=group.reason, severity=group.severity)
     listed = (
@@ -168,7 +169,13 @@ def _from_limits(limits: TableLimits, sound: Mapping[str, str]) -> Iterator[Chec
         *_spread("one_value", limits.one_value, sound, lambda _: {}),
         *map(
             _unless_header_is_apart(sound),
-            _spread("null_share", limits.max_null_share, sound, lambda limit: {"share": limit.share}),
+            _spread(
+                "null_share",
+                limits.max_null_share,
+                sound,
+                lambda limit: {"share": limit.share},
+                lambda limit: limit.is_asked(not_sent),
+            ),
         ),
         *_spread("zero_share", limits.max_zero_share, sound, lambda limit: {"share": limit.share}),
         *_spread(
@@ -202,9 +209,13 @@ def _unless_header_is_apart(sound: Mapping[str, str]) -> Callable[[Check], Check
 
 
 def _spread(
-    kind: Kind, entries: Iterable[Any], columns: Mapping[str, str], arguments: Callable[[Any], dict[str, Any]]
+    kind: Kind,
+    entries: Iterable[Any],
+    columns: Mapping[str, str],
+    arguments: Callable[[Any], dict[str, Any]],
+    is_asked: Callable[[Any], bool] = lambda _: True,
 ) -> Iterator[Check]:
-    """Yield one check per column: the first entry that matches it decides.
+    """Yield one check per column: the first entry that matches it decides, if only that none is asked.
 
     A glob that matches nothing yields a check that fails, or a renamed column would go unchecked.
     """
@@ -215,8 +226,10 @@ def _spread(
             if not matching and _GLOB_CHARACTERS & set(pattern):
                 yield Check(kind="present", columns=(pattern,), reason=entry.reason, severity=entry.severity)
             for name in matching:
-                if name not in taken:
-                    taken.add(name)
+                if name in taken:
+                    continue
+                taken.add(name)
+                if is_asked(entry):
                     yield Check(
                         kind=kind,
                         columns=(name,),

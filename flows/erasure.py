@@ -7,7 +7,7 @@ finished by running it again. The receipt has the pseudonym and counts, never th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,18 +20,26 @@ from tidewaiter.erasures import add_erasure
 from tidewaiter.errors import Problem, TidewaiterError, UsageProblem, closest
 from tidewaiter.files import read_json, replace_file_atomically, write_json_atomically
 from tidewaiter.landing import Receipt, landed_receipts
-from tidewaiter.landing.erase import drop_rows, find_lines, rows_scrubbed, scrub_raw, unreadable_lines
+from tidewaiter.landing.erase import (
+    drop_rows,
+    find_declarations,
+    find_lines,
+    rows_scrubbed,
+    scrub_raw,
+    unreadable_lines,
+)
 from tidewaiter.landing.raw import kept_raw
 from tidewaiter.landing.receipts import RECEIPT_FILE, landing_key
 from tidewaiter.landing.replay import entry_for_receipt
 from tidewaiter.marts import mart_files, prepare_staging
-from tidewaiter.pseudonyms import Pseudonymiser, load_pseudonymiser, parties, party_fields
+from tidewaiter.pseudonyms import Pseudonymiser, load_pseudonymiser, parties
 from tidewaiter.settings import Settings
 from tidewaiter.warehouse import open_duckdb, quote_identifier, quote_literal
 
 if TYPE_CHECKING:
     import duckdb
 
+_HEADERS = "declarations"
 _ITEM_KEY = ("declaration_id", "item_no")
 _KEYS = "erased_items"
 
@@ -97,8 +105,10 @@ def erase_subject(settings: Settings, member: str, party: str, identifier: str) 
         after = load_pseudonymiser(settings.paths)
         subject = _Subject(settings, contract, party, pseudonym, identifier)
         removed = subject.remove_downstream(receipts)
-        for receipt in receipts:
-            for table, rows in subject.remove_from_extract(receipt, before, after).items():
+        declarations = subject.find_declarations(receipts)
+        # Headers last: they tell which items are the subject's, should the erasure be killed.
+        for receipt in sorted(receipts, key=lambda one: one.dataset == _HEADERS):
+            for table, rows in subject.remove_from_extract(receipt, declarations, before, after).items():
                 removed[table] = removed.get(table, 0) + rows
         kept = _keep_receipt(settings, member, party, token, pseudonym, before.key_id, removed, now)
         running.note(f"{sum(removed.values())} rows in {sum(map(bool, removed.values()))} tables")
@@ -142,12 +152,29 @@ class _Subject:
             path.unlink()
         return removed
 
+    def find_declarations(self, receipts: Iterable[Receipt]) -> frozenset[str]:
+        """Return the declarations whose header, where headers come apart, names the subject."""
+        paths = self.settings.paths
+        return frozenset(
+            declaration
+            for receipt in receipts
+            if receipt.dataset == _HEADERS
+            for declaration in find_declarations(
+                paths.extract_folder(receipt.dataset, receipt.member_iso2, receipt.extract_id),
+                [self.pseudonym],
+                self.settings,
+            )
+        )
+
     def remove_from_extract(
-        self, receipt: Receipt, before: Pseudonymiser, after: Pseudonymiser
+        self, receipt: Receipt, declarations: frozenset[str], before: Pseudonymiser, after: Pseudonymiser
     ) -> dict[str, int]:
         """Remove the subject's rows from one extract and its raw bytes; return rows per table."""
         folder = self.settings.paths.extract_folder(receipt.dataset, receipt.member_iso2, receipt.extract_id)
-        lines = find_lines(folder, receipt.dataset, [self.pseudonym], self.settings)
+        of_headers = declarations if receipt.dataset == "declaration_items" else ()
+        lines = find_lines(folder, receipt.dataset, [self.pseudonym], self.settings, of_headers)
+        if receipt.wide is not None:
+            lines = receipt.wide.whole(lines)  # a line of the file is emptied with all that it holds
         unreadable = unreadable_lines(folder, self.settings)
         raw = kept_raw(receipt.member_iso2, receipt.kept_sha256, self.settings.paths)
         removed: dict[str, int] = {}
@@ -215,7 +242,7 @@ class _Subject:
         places = [
             paths.extract_folder(receipt.dataset, receipt.member_iso2, receipt.extract_id) / "rows.parquet"
             for receipt in receipts
-            if receipt.rows_landed
+            if receipt.rows_landed and receipt.dataset == "declaration_items"
         ]
         places += [
             *(file for mart in paths.marts.glob("*/*.parquet") for file in mart_files(mart)),
@@ -223,8 +250,8 @@ class _Subject:
         ]
         for path in places:
             columns = _columns(connection, path)
-            named = self._party_columns(columns)
-            if named and columns.issuperset({*_ITEM_KEY, "member_iso2"}):
+            named = _text_columns(columns)
+            if {*_ITEM_KEY, "member_iso2"} <= set(columns):
                 connection.execute(
                     f"insert into {_KEYS} select declaration_id, item_no from {_read(path)}"
                     f" where member_iso2 = {quote_literal(self.member)} and ({self._is_named(named)})"
@@ -234,9 +261,9 @@ class _Subject:
         """Rewrite a Parquet file without the subject's rows, where it has any; return how many."""
         columns = _columns(connection, path)
         conditions = []
-        if named := self._party_columns(columns):
+        if named := _text_columns(columns):
             conditions.append(self._is_named(named))
-        if columns.issuperset(_ITEM_KEY):
+        if set(_ITEM_KEY) <= set(columns):
             conditions.append(f"(declaration_id, item_no) in (select (declaration_id, item_no) from {_KEYS})")
         if not conditions:
             return 0
@@ -253,13 +280,11 @@ class _Subject:
             )
         return int(row[0])
 
-    def _party_columns(self, columns: set[str]) -> list[str]:
-        fields = party_fields("declaration_items")
-        return [name for name, party in fields.items() if party == self.party and name in columns]
-
     def _is_named(self, columns: Iterable[str]) -> str:
         pseudonym = quote_literal(self.pseudonym)
-        return " or ".join(f"{quote_identifier(column)} = {pseudonym}" for column in columns)
+        return " or ".join(
+            f"contains(cast({quote_identifier(column)} as VARCHAR), {pseudonym})" for column in columns
+        )
 
 
 def _require_present_key(receipts: Iterable[Receipt], key_id: str) -> None:
@@ -313,8 +338,15 @@ def _add(counts: dict[str, int], table: str, rows: int) -> None:
         counts[table] = counts.get(table, 0) + rows
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, path: Path) -> set[str]:
-    return {str(row[0]) for row in connection.execute(f"describe select * from {_read(path)}").fetchall()}
+def _columns(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
+    """Return the columns of a Parquet file with their DuckDB types."""
+    described = connection.execute(f"describe select * from {_read(path)}").fetchall()
+    return {str(row[0]): str(row[1]) for row in described}
+
+
+def _text_columns(columns: Mapping[str, str]) -> list[str]:
+    """Return the columns that may hold a pseudonym, whatever a mart calls them: also lists and structs."""
+    return [name for name, kind in columns.items() if "VARCHAR" in kind]
 
 
 def _read(path: Path) -> str:

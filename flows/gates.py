@@ -11,10 +11,11 @@ from expectations.gate import run_gate
 from expectations.verdicts import GateResult, is_accepted, load_verdict
 from flows.progress import step
 from tidewaiter import fingerprint
-from tidewaiter.canonical import DatasetName, load_dataset
 from tidewaiter.contracts import Contract, list_members, load_contract
-from tidewaiter.errors import GateRefused, Problem, TidewaiterError
+from tidewaiter.contracts.capabilities import fields_not_sent
+from tidewaiter.errors import GateRefused, Problem, TidewaiterError, UsageProblem
 from tidewaiter.landing import Receipt, find_files, landed_receipts
+from tidewaiter.landing.replay import entry_for_receipt
 from tidewaiter.marts import mart_files, mart_path
 from tidewaiter.settings import Settings
 from tidewaiter.warehouse import open_duckdb, quote_literal
@@ -49,27 +50,26 @@ def judge_landing(settings: Settings, member: str) -> list[GateResult]:
             if receipt.dataset == "declaration_items"
             else None,
             scope=_scope(receipt),
-            not_sent=_not_sent(contract, receipt.dataset),
+            not_sent=_not_sent(contract, receipt),
         )
         if result.passed or _is_offered(settings, receipt):
             judged.append(result)
     return judged
 
 
-def _not_sent(contract: Contract, dataset: DatasetName) -> frozenset[str]:
-    """Return the fields that no entry of the contract fills, or that a file may be without.
+def _not_sent(contract: Contract, receipt: Receipt) -> frozenset[str]:
+    """Return the fields that the entry of an extract does not fill, or that its file may be without.
 
     A member may have any subset of the fields: `members show` says what it lacks for it. A limit on
     empty values is for columns that ought to have some.
     """
-    always = {
-        name
-        for extract in contract.extracts
-        if extract.dataset == dataset
-        for name, mapping in extract.fields.items()
-        if not mapping.optional
-    }
-    return frozenset(load_dataset(dataset).by_name) - always
+    try:
+        entries = [entry_for_receipt(contract, receipt)]
+    except UsageProblem:  # landed by a contract that has been changed since
+        entries = [entry for entry in contract.extracts if entry.dataset == receipt.dataset]
+    own = "" if receipt.dataset == "declaration_items" else f"{receipt.dataset}."
+    found = (name.removeprefix(own) for name in fields_not_sent(contract, entries) if name.startswith(own))
+    return frozenset(name for name in found if "." not in name)
 
 
 def judge_features(settings: Settings, member: str) -> list[GateResult]:
@@ -81,8 +81,16 @@ def judge_features(settings: Settings, member: str) -> list[GateResult]:
             {table[1]: _own_files(mart(settings, table), member) for table in (FEATURES, LABELS)},
             settings,
             expected_rows=count_items(settings, ITEMS, member),
+            not_sent=_sends_not(settings, member),
         )
     ]
+
+
+def _sends_not(settings: Settings, member: str) -> frozenset[str]:
+    """Return the fields that a member's contract does not promise; without a contract it promises all."""
+    if member not in list_members(settings.members_dir):
+        return frozenset()
+    return fields_not_sent(load_contract(settings.members_dir, member))
 
 
 def judge_scores(settings: Settings, member: str) -> list[GateResult]:

@@ -119,7 +119,7 @@ def show_rows(
                     "member": receipt.member_iso2,
                     "file": receipt.source_file,
                     "extract": receipt.extract_id,
-                    "line": line,
+                    "line": receipt.line(line),
                     "reasons": "; ".join(reasons),
                     "record": record,
                 }

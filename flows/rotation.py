@@ -12,12 +12,12 @@ from typing import Any
 
 from flows.progress import step
 from flows.quarantine import replay
+from tidewaiter.contracts import load_contract
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.files import read_json, write_json_atomically
 from tidewaiter.keys import release, remove_expired_keys, replace_key, set_aside
 from tidewaiter.landing import Receipt, landed_receipts
-from tidewaiter.landing.raw import kept_raw
-from tidewaiter.landing.replay import missing_bytes
+from tidewaiter.landing.replay import find_bytes, missing_bytes
 from tidewaiter.pseudonyms import KEY_FILE, KEY_VARIABLE, key_is_given, load_pseudonymiser
 from tidewaiter.settings import Settings
 
@@ -131,10 +131,14 @@ def _end(settings: Settings, state: dict[str, Any]) -> None:
 
 
 def _require_bytes(settings: Settings, receipts: list[Receipt]) -> None:
+    contracts = {
+        member: load_contract(settings.members_dir, member)
+        for member in {receipt.member_iso2 for receipt in receipts}
+    }
     gone = [
         receipt
         for receipt in receipts
-        if kept_raw(receipt.member_iso2, receipt.kept_sha256, settings.paths) is None
+        if find_bytes(receipt, contracts[receipt.member_iso2], settings) is None
     ]
     if gone:
         raise TidewaiterError(missing_bytes(receipt) for receipt in gone)

@@ -70,7 +70,8 @@ current_rows as (
     {%- do return([
         'lane_at', 'assigned_at', 'released_at', 'cancelled_at', 'lane_initial_code', 'lane_final_code',
         'lane_source_code', 'queue_code', 'inspector_initial_id', 'inspector_final_id',
-        'inspection_result_code', 'is_irregular', 'is_serious', 'label_at', 'label_source_code'
+        'inspection_result_code', 'is_irregular', 'is_serious', 'label_at', 'label_source_code',
+        'selection_probability'
     ]) -%}
 {%- endmacro %}
 

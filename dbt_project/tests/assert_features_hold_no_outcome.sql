@@ -8,5 +8,6 @@ where
         'lane_at', 'assigned_at', 'released_at', 'lane_initial_code', 'lane_final_code', 'lane_source_code',
         'inspector_initial_id', 'inspector_final_id', 'inspection_result_code',
         'assessed_value', 'assessed_value_usd', 'assessed_hs6', 'assessed_origin_iso2', 'assessed_net_kg',
-        'recovered_tax', 'recovered_tax_usd', 'is_irregular', 'is_serious', 'label_at', 'label_source_code'
+        'recovered_tax', 'recovered_tax_usd', 'is_irregular', 'is_serious', 'label_at', 'label_source_code',
+        'selection_probability'
     )

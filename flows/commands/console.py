@@ -120,12 +120,19 @@ def print_problems(error: TidewaiterError) -> None:
 
 
 def set_up_logging(*, verbose: bool) -> None:
-    """Send our own log to standard error: everything when verbose, warnings otherwise."""
+    """Send the log to standard error: when verbose all of our own, otherwise warnings.
+
+    What libraries log for debugging is not sent: those that speak with servers log whole requests, and a
+    request holds credentials.
+    """
     logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.WARNING,
+        level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    if verbose:
+        for own in ("tidewaiter", "flows", "expectations", "ml"):
+            logging.getLogger(own).setLevel(logging.DEBUG)
     for noisy in ("alembic", "matplotlib", "httpx", "httpcore", "great_expectations"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if not verbose:

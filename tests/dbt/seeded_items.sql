@@ -55,6 +55,7 @@ select
         as recovered_tax,
     if(is_irregular is null, null, registered_at + to_hours(floor(u(i, 32) * 40 * 24)::integer)) as label_at,
     if(is_irregular is null, null, if(u(i, 33) < 0.1, 'RANDOM', 'TARGETED')) as label_source_code,
+    if(label_source_code = 'RANDOM', 0.03, null) as selection_probability,
     printf('%s%s0000', lower(member_iso2), strftime(registered_date, '%Y%m')) as extract_id,
     printf('%s_%s.csv', member_iso2, strftime(registered_date, '%Y%m')) as source_file,
     i + 2 as source_line

@@ -49,6 +49,15 @@ def test_marts_hold_one_row_per_landed_item(built: Any, seeded: duckdb.DuckDBPyC
     assert marts.fetchone() == landed
 
 
+def test_labels_say_with_what_chance_their_item_was_inspected(
+    built: Any, seeded: duckdb.DuckDBPyConnection
+) -> None:
+    chances = "select label_source_code, selection_probability, count(*) from {} group by all order by all"
+    labels = duckdb.sql(chances.format(f"'{built.mart('features/declaration_item_labels')}'"))
+    landed = seeded.sql(chances.format("(from seeded_items where is_irregular is not null)"))
+    assert [(code, chance and float(chance), n) for code, chance, n in landed.fetchall()] == labels.fetchall()
+
+
 def test_an_empty_mart_is_a_file_without_rows(built: Any) -> None:
     scores = built.mart("scores/declaration_items")
     assert duckdb.sql(f"select count(*) from '{scores}'").fetchone() == (0,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -10,7 +11,8 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from tidewaiter.contracts.model import Contract
+from tidewaiter.canonical import DATASETS, load_dataset
+from tidewaiter.contracts.model import Contract, Extract
 
 _DEFAULT_DATASET = "declaration_items"
 _HEADERS = "declarations"
@@ -70,6 +72,46 @@ def unsupported(contract: Contract) -> list[Lack]:
         if missing and not _is_spared(capability, contract):
             lacks.append(Lack(capability, missing))
     return lacks
+
+
+def fields_not_sent(contract: Contract, entries: Iterable[Extract] | None = None) -> frozenset[str]:
+    """Return the canonical fields that not every file of a member need fill.
+
+    Fields of declaration items by their names, others as `dataset.field`. Rates are no matter for a member
+    whose every value is in USD.
+
+    Args:
+        contract: The member's contract.
+        entries: Those of its entries that matter; all by default. A field counts as sent where each entry of
+            its dataset fills it and none may be without it.
+    """
+    entries = contract.extracts if entries is None else tuple(entries)
+    is_apart = any(extract.header == "apart" for extract in entries)
+    sent: set[str] = set()
+    for name in DATASETS:
+        filled = [
+            {field for field, mapping in extract.fields.items() if not mapping.optional}
+            for extract in entries
+            if extract.dataset == name
+        ]
+        for field in set.intersection(*filled) if filled else ():
+            sent.update(_names(name, field, with_header=is_apart))
+    items = [extract for extract in entries if extract.dataset == _DEFAULT_DATASET]
+    if items and all(_is_in_usd(extract) for extract in items):
+        sent.add("exchange_rates.units_per_usd")
+    known = {
+        one for name in DATASETS for field in load_dataset(name).by_name for one in _names_of(name, field)
+    }
+    return frozenset(known - sent)
+
+
+def _is_in_usd(extract: Extract) -> bool:
+    currency = extract.fields.get("currency_code")
+    return currency is not None and currency.constant == "USD"
+
+
+def _names_of(dataset: str, field: str) -> tuple[str, ...]:
+    return (field,) if dataset == _DEFAULT_DATASET else (f"{dataset}.{field}",)
 
 
 def _is_spared(capability: Capability, contract: Contract) -> bool:

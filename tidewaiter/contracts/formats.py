@@ -42,17 +42,25 @@ class Unpivot(Strict):
         name: Column that holds the label of the block.
         blocks: Labels, in the order of the blocks.
         columns: Column of the row to the source columns that it comes from: a name with `{block}` where
-            the label stands, or a list with one name for each block.
+            the label stands, or a list with one name for each block; null where a block has no such column.
+        row_if: Columns of which one must hold something for a block to be a row, such as the time of an
+            event; all of `columns` by default.
         nothing: Spellings of "nothing" in a block: one that holds nothing else is no row.
     """
 
     name: str = Field(min_length=1)
     blocks: tuple[str, ...] = Field(min_length=2)
-    columns: dict[str, str | tuple[str, ...]] = Field(min_length=1)
+    columns: dict[str, str | tuple[str | None, ...]] = Field(min_length=1)
+    row_if: tuple[str, ...] = ()
     nothing: tuple[str, ...] = ("",)
 
-    def source_columns(self, column: str) -> tuple[str, ...]:
-        """Return the names of a column's source columns, block by block."""
+    @property
+    def deciding(self) -> tuple[str, ...]:
+        """The columns that decide whether a block is a row."""
+        return self.row_if or tuple(self.columns)
+
+    def source_columns(self, column: str) -> tuple[str | None, ...]:
+        """Return the names of a column's source columns, block by block; None where a block has none."""
         given = self.columns[column]
         if isinstance(given, str):
             return tuple(given.replace("{block}", block) for block in self.blocks)
@@ -69,6 +77,14 @@ class Unpivot(Strict):
                 )
             if not isinstance(given, str) and len(given) != len(self.blocks):
                 raise ValueError(f"'{column}' has {len(given)} source columns for {len(self.blocks)} blocks")
+            if not any(self.source_columns(column)):
+                raise ValueError(f"'{column}' has no source column in any block")
+        for column in self.row_if:
+            if column not in self.columns:
+                raise ValueError(f"row_if: '{column}' is none of columns{closest(column, self.columns)}")
+        for number, block in enumerate(self.blocks):
+            if not any(self.source_columns(column)[number] for column in self.deciding):
+                raise ValueError(f"nothing tells whether the block '{block}' is a row: it has no column")
         return self
 
 

@@ -91,7 +91,7 @@ def compare_columns(
     with open_duckdb(settings) as connection:
         wanted = _wanted(connection, extract, contract)
     present = set(header)
-    used = {name for names in wanted.values() for name in names}
+    used = {name for names in wanted.values() for name in names} | _of_blocks(extract)
     added = tuple(name for name in header if name not in used)
     absent = [names for names in wanted.values() if not present.intersection(names)]
     missing = []
@@ -132,6 +132,14 @@ def _wanted(
         elif names:
             wanted[field, 0] = names
     return wanted
+
+
+def _of_blocks(extract: Extract) -> set[str | None]:
+    """Return the columns of the file that become rows, and those that the rows have of them."""
+    unpivot = extract.format.unpivot
+    if unpivot is None:
+        return set()
+    return {unpivot.name, *(name for own in unpivot.columns for name in (own, *unpivot.source_columns(own)))}
 
 
 def _alike(names: Iterable[str], added: Iterable[str]) -> tuple[str, ...]:

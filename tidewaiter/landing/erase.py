@@ -57,10 +57,41 @@ class Dropped:
         return self.landed + self.quarantined
 
 
-def find_lines(folder: Path, dataset: DatasetName, subjects: Collection[str], settings: Settings) -> set[int]:
-    """Return the lines of an extract whose rows, landed or quarantined, hold one of the pseudonyms."""
+def find_lines(
+    folder: Path,
+    dataset: DatasetName,
+    subjects: Collection[str],
+    settings: Settings,
+    declarations: Collection[str] = (),
+) -> set[int]:
+    """Return the lines of an extract whose rows, landed or quarantined, hold one of the pseudonyms.
+
+    Args:
+        folder: The extract's folder.
+        dataset: Its dataset.
+        subjects: Pseudonyms under the key that it was landed with.
+        settings: For the connection.
+        declarations: Declarations whose landed rows are the subject's, whomever the rows themselves name.
+    """
     with open_duckdb(settings) as connection:
-        return set(_lines(connection, folder, dataset, subjects, frozenset()))
+        found = set(_lines(connection, folder, dataset, subjects, frozenset()))
+        if declarations and (folder / ROWS_FILE).exists():
+            query = (
+                f"select source_line from {_read(folder / ROWS_FILE)} where list_contains(?, declaration_id)"
+            )
+            rows = connection.execute(query, [sorted(declarations)]).fetchall()
+            found |= {int(line) for (line,) in rows}
+        return found
+
+
+def find_declarations(folder: Path, subjects: Collection[str], settings: Settings) -> set[str]:
+    """Return the declarations of an extract of headers whose header holds one of the pseudonyms."""
+    if not (folder / ROWS_FILE).exists():
+        return set()
+    with open_duckdb(settings) as connection:
+        named = _names_subject("declarations", subjects)
+        query = f"select declaration_id from {_read(folder / ROWS_FILE)} where {named}"
+        return {str(declaration) for (declaration,) in connection.execute(query).fetchall()}
 
 
 def unreadable_lines(folder: Path, settings: Settings) -> set[int]:
@@ -116,7 +147,7 @@ def scrub_raw(
     Args:
         raw: The kept bytes; nothing happens where they were removed before.
         extract: The contract's entry that reads them; None removes the file.
-        lines: First lines of the records to empty.
+        lines: First lines of the records to empty; of wide records, places of their blocks.
         unreadable: Lines without columns that are emptied too where the identifier is in their text.
         identifier: The subject in clear, where it is known.
 
@@ -133,7 +164,6 @@ def scrub_raw(
     if (
         extract is None
         or not isinstance(extract.format, CsvFormat)
-        or extract.format.unpivot is not None  # rows are blocks of a line
         or _is_compressed(raw.path)
         or _has_other_lines(raw, extract.format)
     ):
@@ -143,12 +173,16 @@ def scrub_raw(
         raw.path.unlink()
         return set()
     wanted = None if identifier is None else normalise_identifier(identifier)
-    scrubber = _Scrubber(extract.format, frozenset(lines), frozenset(unreadable), wanted)
+    blocks = 1 if extract.format.unpivot is None else len(extract.format.unpivot.blocks)
+    of_file, unreadable_of_file = (
+        frozenset((line - 1) // blocks + 1 for line in some) for some in (lines, unreadable)
+    )
+    scrubber = _Scrubber(extract.format, of_file, unreadable_of_file, wanted)
     with files.replace_file_atomically(raw.path) as partial:
         scrubber.copy(raw.path, partial)
         partial.chmod(0o600)
         _note(raw, scrubber.emptied, removed=False)
-    return scrubber.found
+    return {(line - 1) * blocks + 1 for line in scrubber.found}
 
 
 def rows_scrubbed(raw_folder: Path) -> int:
@@ -168,19 +202,23 @@ def _lines(
     subjects: Collection[str],
     more: frozenset[int],
 ) -> set[int]:
-    listed = ", ".join(quote_literal(subject) for subject in sorted(subjects)) or "null"
     found = set(more)
     if (folder / ROWS_FILE).exists():
-        columns = [quote_identifier(name) for name in party_fields(dataset)]
-        if condition := " or ".join(f"{column} in ({listed})" for column in columns):
-            query = f"select source_line from {_read(folder / ROWS_FILE)} where {condition}"
-            found |= {int(line) for (line,) in connection.execute(query).fetchall()}
+        condition = _names_subject(dataset, subjects)
+        query = f"select source_line from {_read(folder / ROWS_FILE)} where {condition}"
+        found |= {int(line) for (line,) in connection.execute(query).fetchall()}
     # A record is JSON of the source columns; a pseudonym stands there as a whole value.
     values = [quote_literal(f'"{one}"') for one in sorted(subjects)]
     condition = " or ".join(f"contains(record, {value})" for value in values)
     query = f"select source_line from {_read(folder / QUARANTINE_FILE)} where {condition or 'false'}"
     found |= _repeating(connection, folder / REPEATS_FILE, found)
     return found | {int(line) for (line,) in connection.execute(query).fetchall()}
+
+
+def _names_subject(dataset: DatasetName, subjects: Collection[str]) -> str:
+    """Return the condition that a landed row names one of the subjects."""
+    listed = ", ".join(quote_literal(subject) for subject in sorted(subjects)) or "null"
+    return " or ".join(f"{quote_identifier(name)} in ({listed})" for name in party_fields(dataset)) or "false"
 
 
 def _repeating(connection: duckdb.DuckDBPyConnection, path: Path, lines: set[int]) -> set[int]:

@@ -17,7 +17,7 @@ from tidewaiter.contracts import Contract, Extract
 from tidewaiter.erasures import ERASED
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.landing.archives import packing_of
-from tidewaiter.landing.erase import drop_rows, rows_scrubbed, scrub_raw
+from tidewaiter.landing.erase import drop_rows, find_lines, rows_scrubbed, scrub_raw
 from tidewaiter.landing.formats import is_read_in_pieces, open_format
 from tidewaiter.landing.mapping import build_mapping
 from tidewaiter.landing.pieces import CutsUncertain
@@ -35,6 +35,7 @@ from tidewaiter.landing.recognise import digest_of
 from tidewaiter.landing.source import wanted_columns
 from tidewaiter.landing.staged import StagedRecords
 from tidewaiter.landing.text import prepare_text
+from tidewaiter.landing.wide import WideRecords
 from tidewaiter.landing.write import ExtractWriter, Outcome
 from tidewaiter.pseudonyms import Pseudonymiser
 from tidewaiter.settings import Settings
@@ -92,7 +93,7 @@ def land_stored(
         with files.folder_replaced_atomically(folder) as partial:
             outcome = dict(vars(_land(raw, extract, contract, settings, pseudonymiser, partial)))
             if pseudonymiser.knows_erased(contract.member):
-                outcome |= _leave_out_erased(raw, extract, settings, partial)
+                outcome |= _leave_out_erased(raw, extract, settings, partial, outcome["wide"])
             receipt = Receipt(
                 member_iso2=contract.member,
                 dataset=extract.dataset,
@@ -185,6 +186,7 @@ def _land(
                 contract.member,
                 pseudonymiser,
                 target,
+                staged.wide,
             ).write(extract.refuse_above_quarantined_share)
         text = prepare_text(raw.path, extract.format, work, where)
         mapping = build_mapping(connection, extract, contract, text.header, where, text.marks)
@@ -210,9 +212,12 @@ def _for_file(extract: Extract, file_name: str, where: str) -> Extract:
         ) from None
 
 
-def _leave_out_erased(raw: StoredRaw, extract: Extract, settings: Settings, folder: Path) -> dict[str, Any]:
+def _leave_out_erased(
+    raw: StoredRaw, extract: Extract, settings: Settings, folder: Path, wide: WideRecords | None
+) -> dict[str, Any]:
     """Drop the rows of erased subjects from what was written, and from the kept bytes."""
-    dropped = drop_rows(folder, extract.dataset, [ERASED], settings)
+    others = set() if wide is None else wide.whole(find_lines(folder, extract.dataset, [ERASED], settings))
+    dropped = drop_rows(folder, extract.dataset, [ERASED], settings, others)
     if dropped is None:
         return {}
     before = rows_scrubbed(raw.folder)

@@ -11,6 +11,7 @@ from tidewaiter.canonical import DatasetName, load_dataset
 from tidewaiter.contracts import Contract, Extract
 from tidewaiter.errors import GateRefused, Problem
 from tidewaiter.home import Home
+from tidewaiter.landing.wide import WideRecords
 
 RECEIPT_FILE = "receipt.json"
 ROWS_FILE = "rows.parquet"
@@ -37,6 +38,7 @@ class Receipt(BaseModel):
             says `one_row_per`, and they became one row.
         rows_erased: Rows of subjects that were erased; they are not counted in `rows_in`.
         archive_sha256: Digest of the archive that the file came in: its bytes are what is kept.
+        wide: Where the rows are blocks of wide records: how many records, and how many empty blocks.
         refused: The share of faulty rows was above the contract's limit: every row is in quarantine.
     """
 
@@ -63,6 +65,11 @@ class Receipt(BaseModel):
     rows_repeated: int = 0
     rows_erased: int = 0
     archive_sha256: str | None = None
+    wide: WideRecords | None = None
+
+    def line(self, source_line: int) -> int:
+        """Return the line, or the number of the record, on which a person finds a row in the file."""
+        return source_line if self.wide is None else self.wide.line(source_line)
 
     @property
     def kept_sha256(self) -> str:

@@ -7,6 +7,7 @@ which is kept in `repeats.parquet`, so that every line of the source is still ac
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,12 +39,14 @@ class Repeats:
         dataset: The canonical table.
         varying: Fields that may differ from row to row.
         rows: The landed rows as written, one per row of the source.
+        line_sql: Makes of SQL of a `source_line` that of the line which a person looks up.
     """
 
     connection: duckdb.DuckDBPyConnection
     dataset: Dataset
     varying: tuple[str, ...]
     rows: Path
+    line_sql: Callable[[str], str] = str
 
     def set_aside_contradictions(self, table: str) -> None:
         """Put the rows that contradict an earlier row of their key into `table`, with a reason per column."""
@@ -154,7 +157,8 @@ class Repeats:
             name = column.strip('"')
             kind = f"{name}: contradicts an earlier row of the same {of_key}"
             before, after = f"{name}: not as on line ", f", of the same {of_key}"
-            message = f"{quote_literal(before)} || line_{n} || {quote_literal(after)}"
+            line = self.line_sql(f"line_{n}")
+            message = f"{quote_literal(before)} || {line} || {quote_literal(after)}"
             found.append(f"case when {column} <> agreed_{n} then {problem_sql(kind, message)} end")
         return (
             f"list_filter(cast([{', '.join(found)}] as {PROBLEMS_TYPE}), lambda problem: problem is not null)"

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from tidewaiter.canonical import DatasetName
 from tidewaiter.contracts import Contract, Extract
 from tidewaiter.errors import Problem, TidewaiterError, UsageProblem
 from tidewaiter.landing.arrivals import land_files
+from tidewaiter.landing.find import find_files
 from tidewaiter.landing.raw import kept_raw
 from tidewaiter.landing.receipts import ExtractRefused, Receipt, extract_fingerprint
+from tidewaiter.landing.recognise import digest_of
 from tidewaiter.pseudonyms import Pseudonymiser
 from tidewaiter.settings import Settings
 
@@ -31,16 +33,34 @@ def replay_extract(
         TidewaiterError: The bytes are gone, or the file does not fit the contract as a whole.
         UsageProblem: The contract has no entry for this file any more, or more than one.
     """
-    raw = kept_raw(receipt.member_iso2, receipt.kept_sha256, settings.paths)
-    if raw is None:
+    path = find_bytes(receipt, contract, settings)
+    if path is None:
         raise TidewaiterError(missing_bytes(receipt))
     extract = entry_for_receipt(contract, receipt)
     try:
-        landed = land_files(raw.path, extract, contract, settings, pseudonymiser, sha256=raw.sha256)
+        landed = land_files(path, extract, contract, settings, pseudonymiser, sha256=receipt.kept_sha256)
     except ExtractRefused as refusal:
         return refusal.receipt
     # An archive gives a receipt for each of its files.
     return next((one for one in landed if one.extract_id == receipt.extract_id), receipt)
+
+
+def find_bytes(receipt: Receipt, contract: Contract, settings: Settings) -> Path | None:
+    """Return where the bytes of an extract are: kept, or else where the member's folder still has them.
+
+    An erasure removes kept files that it cannot mend line by line; landing such a file again leaves the
+    erased subject's rows out, and keeps no copy.
+    """
+    raw = kept_raw(receipt.member_iso2, receipt.kept_sha256, settings.paths)
+    if raw is not None:
+        return raw.path
+    offered = (
+        path
+        for entry in contract.extracts
+        if entry.dataset == receipt.dataset
+        for path in find_files(entry, contract, settings)
+    )
+    return next((path for path in offered if digest_of(path, settings.paths) == receipt.kept_sha256), None)
 
 
 def missing_bytes(receipt: Receipt) -> Problem:
@@ -49,7 +69,7 @@ def missing_bytes(receipt: Receipt) -> Problem:
         "its bytes are no longer kept, so it cannot be landed again",
         where=f"member {receipt.member_iso2}, file {receipt.source_file}, extract {receipt.extract_id}",
         expected="the file as it came; an erasure removes files that it cannot mend line by line",
-        next_step="have the file sent again, then: tidewaiter ingest",
+        next_step="have the file sent again to where the contract finds it",
     )
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pyarrow as pa
 
+from tidewaiter.landing.wide import WideRecords
+
 if TYPE_CHECKING:
     import duckdb
     from numpy.typing import NDArray
@@ -38,10 +40,12 @@ class Staged:
         rejects: Name of a relation with `source_line` BIGINT, `kind` and `message` VARCHAR: one row
             per reason why a record could not be read. `kind` is counted in the receipt and names no
             value; neither must `message` quote one, because it may be a person's.
+        wide: What became of wide records, where their blocks are the rows.
     """
 
     records: str
     rejects: str
+    wide: WideRecords | None = None
 
 
 class Source(Protocol):

@@ -205,7 +205,8 @@ def _findings(
         if columns and not hidden.intersection(columns):
             values = json.loads(record)
             example = ", ".join("" if values.get(name) is None else str(values[name]) for name in columns)
-        yield Finding(str(kind), field, columns, rows, rows / receipt.rows_in, line, example)
+        place = receipt.line(line)
+        yield Finding(str(kind), field, columns, rows, rows / receipt.rows_in, place, example)
 
 
 def _field_of(kind: str, dataset: Dataset) -> str | None:

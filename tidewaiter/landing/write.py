@@ -28,6 +28,7 @@ from tidewaiter.landing.receipts import QUARANTINE_FILE, ROWS_FILE
 from tidewaiter.landing.repeats import Repeats
 from tidewaiter.landing.shape import LandedShape, RowsWriter
 from tidewaiter.landing.staged import SOURCE_LINE, Batch, Records
+from tidewaiter.landing.wide import WideRecords
 from tidewaiter.pseudonyms import Pseudonymiser, purpose_of
 from tidewaiter.warehouse import quote_identifier, quote_literal
 
@@ -62,6 +63,7 @@ class Outcome:
     max_registered_date: date | None
     refused: bool
     rows_repeated: int = 0
+    wide: WideRecords | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class ExtractWriter:
         member_iso2: Whose it is.
         pseudonymiser: Replaces parties and officers, in rows and in quarantined records.
         target: Folder to write into.
+        wide: Where the rows are blocks of wide records.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -85,6 +88,7 @@ class ExtractWriter:
     member_iso2: str
     pseudonymiser: Pseudonymiser
     target: Path
+    wide: WideRecords | None = None
 
     def write(self, refuse_above: float) -> Outcome:
         """Write `rows.parquet` and `quarantine.parquet`, both ordered by line.
@@ -118,11 +122,21 @@ class ExtractWriter:
         quarantined = self._count(f"read_parquet({quote_literal(self.target / QUARANTINE_FILE)})")
         if rows_in != landed + quarantined:
             raise AssertionError(f"{rows_in} rows in, {landed} landed and {quarantined} quarantined")
+        if self.wide is not None and rows_in != self.wide.rows:
+            raise AssertionError(f"{rows_in} rows in, {self.wide.rows} blocks of wide records")
         first, last = self._registered_range(rows, landed)
-        return Outcome(rows_in, landed, quarantined, self._reasons(), first, last, refused, repeated)
+        return Outcome(
+            rows_in, landed, quarantined, self._reasons(), first, last, refused, repeated, self.wide
+        )
 
     def _repeats(self, rows: Path) -> Repeats:
-        return Repeats(self.connection, self.mapping.dataset, tuple(self.mapping.varying), rows)
+        return Repeats(
+            self.connection, self.mapping.dataset, tuple(self.mapping.varying), rows, self._line_sql
+        )
+
+    def _line_sql(self, source_line: str) -> str:
+        """Return SQL of the place that a person looks up: that of the record, where rows are its blocks."""
+        return source_line if self.wide is None else f"(({source_line} - 1) // {self.wide.blocks} + 1)"
 
     @property
     def _apart(self) -> tuple[str, str, str]:
@@ -182,7 +196,8 @@ class ExtractWriter:
         key = [name for name in self.mapping.dataset.primary_key if name != "member_iso2"]
         columns = ", ".join(quote_identifier(name) for name in key)
         hashes = ", ".join(KEY_HASHES)
-        message = f"{quote_literal('same ' + ', '.join(key) + ' as line ')} || first_line"
+        first_line = self._line_sql("first_line")
+        message = f"{quote_literal('same ' + ', '.join(key) + ' as line ')} || {first_line}"
         self.connection.execute(f"""
             create or replace temp table suspects as
             select {SOURCE_LINE} from {_KEYS} semi join (
@@ -280,6 +295,7 @@ class ExtractWriter:
             ]
         )
         place = quote_literal(f"raw/{self.member_iso2}/{self.raw.folder.name}/{self.raw.file_name}")
+        line = self._line_sql(f"found.{SOURCE_LINE}")
         return f"""
             with found as (
                 select {SOURCE_LINE}, problems, true as is_row from {_FAULTY}
@@ -291,7 +307,7 @@ class ExtractWriter:
                 list_transform(found.problems, lambda problem: problem.message) as reasons,
                 list_transform(found.problems, lambda problem: problem.kind) as reason_kinds,
                 cast(case when is_row then json_object({pairs})
-                    else json_object('text_kept_in', {place}, 'line', found.{SOURCE_LINE}) end as VARCHAR)
+                    else json_object('text_kept_in', {place}, 'line', {line}) end as VARCHAR)
                     as record,
                 {quote_literal(self.raw.extract_id)} as extract_id,
                 {quote_literal(self.raw.file_name)} as source_file

@@ -78,6 +78,7 @@ select
     is_serious,
     label_at,
     label_source_code,
+    selection_probability,
 
     -- lineage
     extract_id,

@@ -63,6 +63,7 @@ select
     is_serious,
     label_at,
     label_source_code,
+    selection_probability,
 
     -- lineage
     extract_id,

@@ -34,6 +34,7 @@ _SPECIAL = {
     "gross_kg": "20",
     "net_kg": "10",
     "valid_from_date": "date '2020-01-01' + i::integer",
+    "selection_probability": "0.1",
 }
 _BY_TYPE = {
     "text": "'A'",

@@ -150,3 +150,15 @@ def test_a_rank_given_twice_is_refused(write_scores: Writer, settings: Settings)
 def test_an_item_that_was_not_scored_is_noticed(write_scores: Writer, settings: Settings) -> None:
     result = run_gate("scores", "KR", write_scores(rows=99), settings, expected_rows=100)
     assert [failure.observed for failure in result.failures] == ["99 rows"]
+
+
+def test_what_a_member_does_not_send_may_be_empty(write_features: Writer, settings: Settings) -> None:
+    """Without mass and rates of exchange: what is made of them is null throughout, and no fault."""
+    empty = {"value__ln_value_usd": "cast(null as double)", "declared_value_usd": "cast(null as double)"}
+    path = write_features(empty)
+    refused = run_gate("features", "KR", path, settings)
+    assert {failure.column for failure in refused.failures} == set(empty)
+    rates = "exchange_rates.units_per_usd"
+    assert not run_gate("features", "KR", path, settings, not_sent=("net_kg",)).passed
+    passed = run_gate("features", "KR", path, settings, not_sent=("net_kg", rates))
+    assert (passed.passed, passed.failures) == (True, ())

@@ -244,6 +244,7 @@ def test_a_rotation_that_was_cut_short_is_finished_with_the_same_key(landed):
 def test_a_rotation_does_not_begin_where_bytes_are_gone(landed):
     (raw,) = (landed.paths.raw / "XD").glob("*/declarations_2024.csv")
     raw.unlink()
+    sample_of(landed).unlink()
     key = (landed.paths.keys / "pseudonym.key").read_text()
     run("privacy", "rotate-key", exit_code=1)
     assert (landed.paths.keys / "pseudonym.key").read_text() == key

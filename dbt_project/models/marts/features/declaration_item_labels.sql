@@ -11,7 +11,8 @@ select
     items.is_irregular,
     items.is_serious,
     valued.recovered_tax_usd,
-    items.label_source_code
+    items.label_source_code,
+    cast(items.selection_probability as double) as selection_probability
 from {{ ref('int_declaration_items__current') }} as items
 inner join {{ ref('int_declaration_items__valued') }} as valued
     on items.item_index = valued.item_index and {{ in_period('valued') }}
