@@ -43,7 +43,7 @@ class Bins:
     @property
     def centres(self) -> Floats:
         """Centres in ln(value / threshold)."""
-        return (np.arange(-self.half, self.half) + 0.5) * self.width
+        return np.asarray((np.arange(-self.half, self.half) + 0.5) * self.width, dtype=np.float64)
 
     def below(self, shift: int = 0) -> NDArray[np.bool_]:
         """Bins of the window under the threshold moved by `shift` bins."""
@@ -128,14 +128,15 @@ def _hits(
     for start in range(0, draws, _CHUNK):
         size = min(_CHUNK, draws - start)
         # Multiples of the dispersion have the variance of the quasi-Poisson model.
-        drawn = dispersion * random.poisson(smooth / dispersion, (size, smooth.size))
+        drawn = dispersion * random.poisson(smooth / dispersion, (size, smooth.size)).astype(np.float64)
         found += int((_statistic(drawn, bins, bins.below(), bins.left_out()).score >= score).sum())
     return found
 
 
 def _design(bins: Bins) -> Floats:
     # Legendre polynomials: a cubic in raw powers is badly conditioned.
-    return np.polynomial.legendre.legvander(bins.centres / (bins.half * bins.width), DEGREE)
+    scaled = bins.centres / (bins.half * bins.width)
+    return np.asarray(np.polynomial.legendre.legvander(scaled, DEGREE), dtype=np.float64)
 
 
 def _fit(counts: Floats, bins: Bins, left_out: NDArray[np.bool_]) -> tuple[Floats, Floats]:

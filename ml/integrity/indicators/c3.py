@@ -36,7 +36,8 @@ def pairs_within(unit: Integers, at: Floats, window: float) -> Integers:
     # One axis for all units: so far apart that no window reaches the next one.
     reach = float(np.ptp(at)) + 2 * window
     line = (at - at.min()) + unit * reach
-    return np.searchsorted(line, line + window, side="right") - np.arange(at.size) - 1
+    following: Integers = np.searchsorted(line, line + window, side="right") - np.arange(at.size) - 1
+    return following
 
 
 def burst_p_values(

@@ -140,7 +140,7 @@ def _expectations(files: Files) -> _Cells:
     pair = party_key[left] % files.parties * files.officers + officer_key[right] % files.officers
     key, place = np.unique(pair, return_inverse=True)
     place = place.reshape(-1)
-    return _Cells(key, np.bincount(place, expected), np.bincount(place, variance))
+    return _Cells(key, *(np.bincount(place, one).astype(np.float64) for one in (expected, variance)))
 
 
 def shuffle_within(stratum: Integers, random: np.random.Generator) -> Integers:
@@ -236,11 +236,10 @@ def _within(edges: Edges, party_set: Integers, officer_set: Integers) -> tuple[F
     where = party_set[edges.party][inside]
     seen, chance = edges.observed[inside], np.maximum(edges.expected[inside], 1e-9)
     ratio = seen * np.log(seen / chance) - (seen - chance)
-    return (
-        np.bincount(where, seen, minlength=sets),
-        np.bincount(where, chance, minlength=sets),
-        np.bincount(where, ratio, minlength=sets),
+    counted, drawn, score = (
+        np.bincount(where, one, minlength=sets).astype(np.float64) for one in (seen, chance, ratio)
     )
+    return counted, drawn, score
 
 
 def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Table:

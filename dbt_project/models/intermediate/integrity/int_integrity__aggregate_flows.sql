@@ -1,4 +1,4 @@
--- Monthly and yearly flows by subheading as last sent, totals of procedure, mode and second partner only: rows that are
+-- Monthly flows by subheading as last sent, totals of procedure, mode and second partner only: rows that are
 -- parts of others would be counted twice. What differs in the source's own detail alone adds up.
 with latest as (
     select flows.*
@@ -22,8 +22,8 @@ with latest as (
         and length(flows.hs_code) = 6
     qualify row_number() over (
         partition by
-            flows.member_iso2, flows.reporter_code, flows.period_from_date, flows.flow_code, flows.partner_code,
-            flows.classification_code, flows.hs_code, flows.detail_code
+            flows.member_iso2, flows.reporter_code, flows.period_from_date, flows.flow_code,
+            flows.partner_code, flows.classification_code, flows.hs_code, flows.detail_code
         order by {{ latest_sending_first() }}
     ) = 1
 )

@@ -1,7 +1,7 @@
--- First digits of declared values by unit and by what its values come in: importers of a broker or inspector, headings of an
--- importer. Values of one cluster are alike in size, so they count for less than independent ones. Beside them what tells
--- whether Benford's law can be asked: spread over orders of magnitude, subheadings, and values that come again
--- to the cent, as those of a price list do.
+-- First digits of declared values by unit and by what its values come in: importers of a broker or inspector,
+-- headings of an importer. Values of one cluster are alike in size, so they count for less than independent
+-- ones. Beside them what tells whether Benford's law can be asked: spread over orders of magnitude,
+-- subheadings, and values that come again to the cent, as those of a price list do.
 {% set kinds = {
     'importer': ('importer_id', 'heading_code'),
     'broker': ('declarant_id', 'coalesce(importer_id, declaration_id)'),
@@ -30,8 +30,10 @@ units as (
         hs6,
         log_value,
         first_digit,
-        count(*) over (partition by member_iso2, month, {{ unit }}, declared_value) as same_value_n,
-        count(*) over (partition by member_iso2, month, {{ unit }}, round(declared_value_usd, 2)) as same_usd_n
+        count(*) over (partition by member_iso2, month, {{ unit }}, declared_value)
+            as same_value_n,
+        count(*) over (partition by member_iso2, month, {{ unit }}, round(declared_value_usd, 2))
+            as same_usd_n
     from valued
     where {{ unit }} is not null
     {%- if not loop.last %}
@@ -47,7 +49,7 @@ assortments as (
         month,
         unit_kind,
         unit_id,
-        sum(items_n) ** 2 / sum(items_n ** 2) as effective_subheadings
+        pow(sum(items_n), 2) / sum(pow(items_n, 2)) as effective_subheadings
     from (
         select
             member_iso2,
@@ -72,9 +74,10 @@ select
     {%- for digit in range(1, 10) %}
     cast(count(*) filter (where units.first_digit = {{ digit }}) as integer) as digit_{{ digit }}_n,
     {%- endfor %}
-    cast(count(*) filter (where units.same_value_n > 1 or units.same_usd_n > 1) as integer) as repeated_values_n,
+    cast(count(*) filter (where units.same_value_n > 1 or units.same_usd_n > 1) as integer)
+        as repeated_values_n,
     sum(units.log_value) as log_value_sum,
-    sum(units.log_value ** 2) as log_value_squares_sum,
+    sum(pow(units.log_value, 2)) as log_value_squares_sum,
     any_value(assortments.effective_subheadings) as effective_subheadings
 from units
 inner join assortments

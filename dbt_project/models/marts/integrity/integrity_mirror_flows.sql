@@ -1,5 +1,5 @@
--- The member's imports beside the partner's exports to it. A member that sends no imports of its own by month has them added up
--- from its declarations.
+-- The member's imports beside the partner's exports to it. A member that sends no imports of its own by month
+-- has them added up from its declarations.
 with own_reported as (
     select
         member_iso2,
@@ -27,6 +27,13 @@ partners as (
     where reporter_code != 'SELF' and flow_code = 'X' and partner_code = member_iso2
 ),
 
+editions as (
+    select distinct
+        member_iso2,
+        classification_code
+    from partners
+),
+
 own_declared as (
     select
         items.member_iso2,
@@ -38,8 +45,7 @@ own_declared as (
         cast(null as double) as own_fob_value_usd,
         sum(items.net_kg) as own_net_kg
     from {{ ref('int_integrity__items') }} as items
-    inner join (select distinct member_iso2, classification_code from partners) as editions
-        on items.member_iso2 = editions.member_iso2
+    inner join editions on items.member_iso2 = editions.member_iso2
     where
         items.origin_iso2 is not null
         and items.member_iso2 not in (select own_reported.member_iso2 from own_reported)

@@ -1,5 +1,5 @@
--- Sums of ln unit values by office and by inspector, for goods of one subheading under one rate: what others declare for
--- them is the yardstick, so the cells of all offices make up the member's.
+-- Sums of ln unit values by office and by inspector, for goods of one subheading under one rate: what others
+-- declare for them is the yardstick.
 {% set kinds = {'office': 'office_code', 'inspector': 'inspector_initial_id'} %}
 
 {%- for kind, unit in kinds.items() %}

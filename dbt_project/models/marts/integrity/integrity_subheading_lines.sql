@@ -4,7 +4,8 @@ with items as (
         items.*,
         rates.general_rate_pct
     from {{ ref('int_integrity__items') }} as items
-    inner join {{ ref('int_declaration_items__statutory_rates') }} as rates on items.item_index = rates.item_index
+    inner join {{ ref('int_declaration_items__statutory_rates') }} as rates
+        on items.item_index = rates.item_index
     where rates.general_rate_pct is not null
 ),
 
