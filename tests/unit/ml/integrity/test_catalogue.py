@@ -23,9 +23,12 @@ def test_an_indicator_has_a_module_marts_and_inputs_that_exist(entry) -> None:
     assert set(entry.inputs) <= fields
 
 
-def test_no_word_accuses() -> None:
-    said = CATALOGUE.read_text(encoding="utf-8").lower().replace('"corruption in customs"', "")
-    assert [word for word in ("corrupt", "guilty", "fraudster", "criminal", "bribe") if word in said] == []
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.id)
+def test_no_word_accuses(entry) -> None:
+    """Titles of papers are as they are; what we say ourselves names no crime and no culprit."""
+    said = entry.model_dump_json(exclude={"sources"}).lower()
+    accusing = ("corrupt", "guilt", "fraud", "crimin", "brib", "suspect")
+    assert [word for word in accusing if word in said] == []
 
 
 def test_an_id_occurs_once(tmp_path: Path) -> None:
