@@ -212,9 +212,9 @@ def _reasons(
     """Say why a row is no signal where that is not plain from its q."""
     is_small = is_tested & (q <= entry.alpha) & (effect < entry.minimum_effect)
     support = raw["support"].to_pylist()
-    said: list[str | None] = [None] * raw.num_rows
+    said: list[str | None] = raw["reason"].to_pylist()
     for place in np.flatnonzero(~is_tested):
-        said[place] = f"{support[place] or 0:g} {entry.support_unit}, fewer than needed"
+        said[place] = said[place] or f"{support[place] or 0:g} {entry.support_unit}, fewer than needed"
     for place in np.flatnonzero(is_small):
         said[place] = f"effect below {entry.minimum_effect:g} {entry.effect_unit}"
     return said

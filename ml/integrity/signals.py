@@ -34,6 +34,7 @@ RAW_SCHEMA = pa.schema(
         ("revenue_at_stake_usd", pa.float64()),
         ("revenue_low_usd", pa.float64()),
         ("revenue_high_usd", pa.float64()),
+        ("reason", pa.string()),  # why there is no signal, where it is not too little support
     ]
 )
 
