@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +27,12 @@ from flows.ingest import ingest_member
 from flows.lock import home_locked
 from flows.manifest import write_manifest
 from tidewaiter.contracts import load_contract
+from tidewaiter.errors import Problem, TidewaiterError, UsageProblem, closest
 from tidewaiter.files import read_json, write_json_atomically
-from tidewaiter.settings import Settings
+from tidewaiter.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
+    from ml.integrity.evaluate.targets import Target
     from ml.integrity.evaluate.worlds import WorldSpec
 
 logger = logging.getLogger(__name__)
@@ -48,17 +52,29 @@ def collect(
         specs: The worlds.
         jobs: Processes at a time, each with a home of its own.
         told: Told after every world.
+
+    Raises:
+        TidewaiterError: Worlds that failed; the others are on record.
     """
     from ml.integrity.evaluate.record import world_path
 
     paths = {spec: world_path(folder, spec) for spec in specs}
     missing = [spec for spec in specs if not _stands(paths[spec], spec)]
     done = len(specs) - len(missing)
-    for spec, record in _records(settings, missing, jobs):
+    problems = []
+    for spec, run in _records(settings, missing, jobs):
+        try:
+            record = run()
+        except Exception as error:  # the other worlds are worth having; all failures are raised at the end
+            logger.exception("world %s failed", spec.name)
+            problems.append(Problem(f"{type(error).__name__}: {error}", where=f"world {spec.name}"))
+            continue
         write_json_atomically(paths[spec], record)
         done += 1
         if told is not None:
             told(done, len(specs), spec.name, record["cost"]["cpu_s"])
+    if problems:
+        raise TidewaiterError(problems)
     return list(paths.values())
 
 
@@ -69,23 +85,20 @@ def _stands(path: Path, spec: WorldSpec) -> bool:
 
 def _records(
     settings: Settings, specs: Sequence[WorldSpec], jobs: int
-) -> Iterator[tuple[WorldSpec, dict[str, Any]]]:
+) -> Iterator[tuple[WorldSpec, Callable[[], dict[str, Any]]]]:
+    """Yield each world with what returns its record, or raises what went wrong in it."""
     if jobs == 1:
         with _workplace() as place:
             for spec in specs:
-                yield spec, run_world(settings, spec, place)
+                yield spec, partial(run_world, settings, spec, place)
         return
     # Fresh processes: dbt's environment and DuckDB's threads belong to one home each.
     with ProcessPoolExecutor(
         jobs, mp_context=get_context("spawn"), initializer=_settle, initargs=(settings,)
     ) as pool:
-        pending: dict[Future[dict[str, Any]], WorldSpec] = {
-            pool.submit(_run_in_worker, spec): spec for spec in specs
-        }
-        while pending:
-            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield pending.pop(future), future.result()
+        pending = {pool.submit(_run_in_worker, spec): spec for spec in specs}
+        for future in as_completed(pending):
+            yield pending[future], future.result
 
 
 _worker: dict[str, Any] = {}
@@ -130,7 +143,9 @@ def run_world(settings: Settings, spec: WorldSpec, place: Path) -> dict[str, Any
             gates.gate_landing(own, MEMBER)
             write_manifest(own)
             transform.build_only(own, _tables(spec))
-            run_member(own, MEMBER, load_contract(own.members_dir, MEMBER).parameters, spec.indicators or None)
+            run_member(
+                own, MEMBER, load_contract(own.members_dir, MEMBER).parameters, spec.indicators or None
+            )
             cost = {"cpu_s": round(_cpu_s() - before, 1), "wall_s": round(time.monotonic() - started, 1)}
             return make_record(own, spec, MEMBER, read_world(own, MEMBER), cost)
         finally:
@@ -171,24 +186,84 @@ def _cpu_s() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
-def read_records(folder: Path, version: str | None = None) -> tuple[str, list[dict[str, Any]]]:
-    """Return a version of the code and the records it made: by default the version with most worlds.
+def chosen_worlds(seeds: str, kinds: str, items: int, months: int) -> list[WorldSpec]:
+    """Return the worlds that the words of a command ask for.
+
+    Args:
+        seeds: `20` for 1 to 20, or `101-110`.
+        kinds: Names with commas.
+        items: Goods lines of each world.
+        months: Length of the period.
 
     Raises:
-        FileNotFoundError: There is no record.
+        UsageProblem: Words that mean nothing; carries all problems.
     """
+    from ml.integrity.evaluate.worlds import KINDS, worlds
+
+    found = re.fullmatch(r"(\d+)(?:-(\d+))?", seeds.strip())
+    asked = [name.strip().lower() for name in kinds.split(",") if name.strip()]
+    problems = [
+        Problem(
+            f"unknown kind of world '{name}'{closest(name, KINDS)}", expected=f"one of {', '.join(KINDS)}"
+        )
+        for name in asked
+        if name not in KINDS
+    ]
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+    if last < first:
+        problems.append(
+            Problem(f"'{seeds}' names no seeds", expected="a number, or the first and last as 101-110")
+        )
+    if problems or not asked:
+        raise UsageProblem(problems or [Problem("no kind of world is named", expected=", ".join(KINDS))])
+    numbers = range(first, last + 1) if found and found[2] else range(1, first + 1)
+    return worlds(numbers, [name for name in KINDS if name in asked], items, months)
+
+
+def write(folder: Path, page: Path | None, spec: WorldSpec) -> tuple[Path, list[Target]]:
+    """Write the page of the worlds on record; return it and the targets.
+
+    Args:
+        folder: Where records are kept.
+        page: Folder of the page; else `docs/reference` where the worlds are of the usual size.
+        spec: A world, for the size.
+
+    Raises:
+        UsageProblem: No world is on record.
+    """
+    from ml.integrity.evaluate.page import write_page
+    from ml.integrity.evaluate.rules import load_rules
+    from ml.integrity.evaluate.summary import judge_all
+    from ml.integrity.evaluate.targets import targets
+    from ml.integrity.evaluate.worlds import ITEMS, MONTHS
+
+    version, records = read_records(folder)
+    is_usual = page is None and (spec.items, spec.months) == (ITEMS, MONTHS)
+    place = PROJECT_ROOT / "docs" / "reference" if is_usual else page or folder
+    figures = PROJECT_ROOT / "tests" / "bench" / "results" if is_usual else place
+    written = write_page(records, version, place, figures / "detection.json")
+    return written, targets(judge_all(records, load_rules()))
+
+
+def read_records(folder: Path) -> tuple[str, list[dict[str, Any]]]:
+    """Return a version of the code and its worlds: the present one, else the one with most worlds.
+
+    Raises:
+        UsageProblem: No world is on record.
+    """
+    from ml.integrity.evaluate.record import code_version
+
+    present = code_version()
     folders = [one for one in sorted(folder.glob("*")) if one.is_dir() and _worlds(one)]
-    chosen = folder / version if version else max(folders, key=lambda one: len(_worlds(one)), default=None)
-    if chosen is None or not _worlds(chosen):
-        raise FileNotFoundError(f"no worlds on record in {chosen or folder}")
+    if not folders:
+        raise UsageProblem(
+            Problem("no world is on record", where=str(folder), next_step="tidewaiter integrity evaluate")
+        )
+    chosen = max(folders, key=lambda one: (one.name == present, len(_worlds(one))))
+    if chosen.name != present:
+        logger.warning("the worlds on record are of version %s, the code is %s", chosen.name, present)
     return chosen.name, [read_json(path) or {} for path in _worlds(chosen)]
 
 
 def _worlds(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.json"))
-
-
-def seeds_of(text: str) -> Iterable[int]:
-    """Return the seeds of `20`, that is 1 to 20, or of `101-110`."""
-    first, _, last = text.partition("-")
-    return range(int(first), int(last) + 1) if last else range(1, int(first) + 1)
+    return sorted(folder.glob("*-*.json"))

@@ -77,7 +77,7 @@ class _Parts:
                 self._decoys[part["unit_id"]] = part["scenario"]
 
     def of(self, rule: Rule, flag: Mapping[str, Any]) -> list[int]:
-        """Return the places of the parts that the flagged unit plays in the rule's role, in the look's time."""
+        """Return the places of the parts that a flagged unit plays in the rule's role and the look's time."""
         if rule.role == "set":
             members = set((flag["counterpart_id"] or "").split())
             places = [

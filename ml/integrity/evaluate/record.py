@@ -12,8 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from ml.integrity.catalogue import load_catalogue
+from ml.integrity.evaluate.parts import Part
 from ml.integrity.evaluate.rules import Rules, load_rules, rule_for
-from ml.integrity.evaluate.truth import Part, Witnessed
+from ml.integrity.evaluate.truth import Witnessed
 from ml.integrity.evaluate.worlds import WorldSpec
 from ml.integrity.signals import COMPUTED, NOT_COMPUTABLE
 from ml.integrity.store import read_signals
@@ -26,6 +27,8 @@ _SOURCES = (
     "ml/integrity/*.py",
     "ml/integrity/catalogue.yaml",
     "ml/integrity/indicators/*.py",
+    "ml/integrity/evaluate/parts.py",
+    "ml/integrity/evaluate/traces.py",
     "ml/integrity/evaluate/truth.py",
     "ml/integrity/evaluate/record.py",
     "ml/integrity/evaluate/worlds.py",
@@ -96,7 +99,11 @@ def make_record(
         looked_at = connection.execute(_LOOKED_AT, [COMPUTED, COMPUTED]).to_arrow_table().to_pylist()
     indicators = {
         row.pop("indicator_id"): row
-        | {"in_term": entries[one].looks.in_term, "every": entries[one].looks.every, "alpha": entries[one].alpha}
+        | {
+            "in_term": entries[one].looks.in_term,
+            "every": entries[one].looks.every,
+            "alpha": entries[one].alpha,
+        }
         for row in counted.to_pylist()
         for one in [row["indicator_id"]]
     }

@@ -186,7 +186,7 @@ def quiet(worlds: Sequence[World], kind: str) -> list[Quiet]:
 
 
 def _nominal(worlds: Sequence[World], indicator: str) -> float:
-    """Return the probability of a flag that the level allows: once for each term, over looks that are over."""
+    """Return the probability of a flag that the level allows: once for each term of looks."""
     said = [world.record["indicators"][indicator] for world in worlds]
     terms = max((math.ceil(one["looks"] / one["in_term"]) for one in said), default=0)
     alpha = max((one["alpha"] for one in said), default=0.0)

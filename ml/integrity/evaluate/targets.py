@@ -65,7 +65,9 @@ def _pairs(worlds: Sequence[World]) -> Iterator[Target]:
                 and (find.support or 0) >= _LEAST_FILES
             ]
             share = Share(sum(find.days is not None for find in finds), len(finds))
-            what = f"A1, pairs that divert {diversion:.0%} of the files of a broker with {_LEAST_FILES} or more"
+            what = (
+                f"A1, pairs that divert {diversion:.0%} of the files of a broker with {_LEAST_FILES} or more"
+            )
             yield Target(f"{what}; {name}", f"≥ {goal:.0%}", share.as_text(), at_least(share, goal))
     for found in discoveries(standard):
         if found.indicator_id == "A1":
@@ -223,4 +225,3 @@ def scenarios_found(worlds: Sequence[World]) -> list[tuple[str, Share, Share]]:
         (name, Share(sum(e for e, _ in some), len(some)), Share(sum(s for _, s in some), len(some)))
         for name, some in sorted(found.items(), key=lambda one: int(one[0][1:]))
     ]
-

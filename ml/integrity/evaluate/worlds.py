@@ -13,7 +13,7 @@ KINDS: tuple[Kind, ...] = ("standard", "null", "decoys", "power")
 MEMBER = "XA"
 ITEMS, MONTHS = 600_000, 24
 
-# Diversions of the power curve, each for three pairs of a world, over brokers of every size from 100 files on.
+# Diversions of the power curve, each for three pairs of a world, over brokers of all sizes from 100 files on.
 POWER_DIVERSIONS = (0.03, 0.05, 0.075, 0.10, 0.15, 0.20)
 _PAIRS_EACH = 3
 _LEAST_FILES = 100
