@@ -74,7 +74,8 @@ def test_days_run_from_the_start_to_the_end_of_the_first_true_look(rules):
     )
     found, missed = judge(world, rules).finds
     assert (found.days, missed.days) == (90, None)
-    assert found.is_tested and found.support == 400.0
+    assert found.is_tested
+    assert found.support == 400.0
 
 
 def test_an_indicator_that_was_not_computable_has_no_finds(rules):
