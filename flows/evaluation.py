@@ -210,7 +210,7 @@ def chosen_worlds(seeds: str, kinds: str, items: int, months: int) -> list[World
         if name not in KINDS
     ]
     first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
-    if last < first:
+    if last < max(first, 1):
         problems.append(
             Problem(f"'{seeds}' names no seeds", expected="a number, or the first and last as 101-110")
         )

@@ -46,7 +46,7 @@ def draw_power(rows: Sequence[Power], tests: float, path: Path) -> None:
             capsize=2,
             elinewidth=0.8,
             color=colour,
-            label=f"{diversion:.1%}".replace(".0%", "%").replace("%", " %"),
+            label=f"{100 * diversion:g} %",
         )
     axes.set_xscale("log")
     ticks = [100, 300, 1_000, 3_000, 10_000]

@@ -96,6 +96,10 @@ def _context(worlds: Sequence[World], version: str) -> dict[str, Any]:
     }
 
 
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:g} %"
+
+
 def _tests(worlds: Sequence[World]) -> float:
     return tests_in_term([world for world in worlds if world.kind == "power"], "A1")
 
@@ -114,14 +118,14 @@ def _scenarios(worlds: Sequence[World]) -> str:
 
 def _recalls(worlds: Sequence[World]) -> str:
     head = (
-        *("indicator", "scenario", "unit", "strength", "found", "found with support"),
+        *("indicator", "scenario", "unit", "diverted", "found", "found with support"),
         *(f"within {SOON_DAYS} days", "days", "revenue found"),
     )
     return _table(
         head,
         (
             (
-                *(one.indicator_id, one.scenario, one.role, one.label, one.found.as_text()),
+                *(one.indicator_id, one.scenario, one.role, _percent(one.diversion), one.found.as_text()),
                 one.found_of_tested.as_text() if one.found_of_tested.trials else "never tested",
                 one.soon.as_text(),
                 "" if one.days_median != one.days_median else f"{one.days_median:.0f}",
@@ -182,7 +186,7 @@ def _power(worlds: Sequence[World]) -> str:
         ("diverted", "files of the broker", "median", "found", "best"),
         (
             (
-                f"{row.diversion:.1%}",
+                _percent(row.diversion),
                 f"{row.files_from:,} to {row.files_to:,}" if row.files_to else f"{row.files_from:,} and more",
                 f"{row.files_median:,.0f}",
                 row.found.as_text(),

@@ -83,7 +83,7 @@ class Recall:
 
     Attributes:
         role: What the units are.
-        label: Strength, where the scenario has several.
+        diversion: Planted share of the broker's files, where the scenario has such.
         found: Parts that were flagged, of all.
         found_of_tested: Of those that had support in any look.
         soon: Parts that were flagged within `SOON_DAYS`.
@@ -95,7 +95,7 @@ class Recall:
     indicator_id: str
     scenario: str
     role: str
-    label: str
+    diversion: float | None
     found: Share
     found_of_tested: Share
     soon: Share
@@ -108,22 +108,30 @@ class Recall:
 def recalls(worlds: Sequence[World]) -> list[Recall]:
     """Return recall by indicator, scenario, role and strength in the standard worlds."""
     standard = [world for world in worlds if world.kind == "standard"]
-    keys: dict[tuple[str, str, str, str], None] = {}
-    by_world: list[dict[tuple[str, str, str, str], list[Find]]] = []
+    keys: dict[_Key, None] = {}
+    by_world: list[dict[_Key, list[Find]]] = []
     for world in standard:
-        groups: dict[tuple[str, str, str, str], list[Find]] = defaultdict(list)
+        groups: dict[_Key, list[Find]] = defaultdict(list)
         for find in world.judged.finds:
-            groups[find.indicator_id, find.scenario, find.role, _label(find)].append(find)
+            groups[find.indicator_id, find.scenario, find.role, find.diversion].append(find)
         by_world.append(groups)
         keys |= dict.fromkeys(groups)
-    return [_recall(key, [groups[key] for groups in by_world if key in groups]) for key in sorted(keys)]
+    return [
+        _recall(key, [groups[key] for groups in by_world if key in groups])
+        for key in sorted(keys, key=_in_order)
+    ]
 
 
-def _label(find: Find) -> str:
-    return "" if find.diversion is None else f"{find.diversion:.0%} diverted"
+# Indicator, scenario, role, diversion.
+_Key = tuple[str, str, str, float | None]
 
 
-def _recall(key: tuple[str, str, str, str], groups: Sequence[Sequence[Find]]) -> Recall:
+def _in_order(key: _Key) -> tuple[str, int, str, float]:
+    indicator, scenario, role, diversion = key
+    return indicator, int(scenario[1:]), role, diversion or 0.0
+
+
+def _recall(key: _Key, groups: Sequence[Sequence[Find]]) -> Recall:
     finds = [find for group in groups for find in group]
     tested = [find for find in finds if find.is_tested]
     days = [find.days for find in finds if find.days is not None]

@@ -74,7 +74,7 @@ def test_recall_counts_parts_worlds_days_and_revenue(rules):
 def test_strengths_of_collusion_stand_apart(rules):
     parts = (pair(1, diversion=0.05), pair(2, diversion=0.2))
     rows = recalls(worlds(rules, record(parts=parts, flags=(pair_flag(2),))))
-    assert [(row.label, row.found.hits) for row in rows] == [("20% diverted", 1), ("5% diverted", 0)]
+    assert [(row.diversion, row.found.hits) for row in rows] == [(0.05, 0), (0.2, 1)]
 
 
 def test_a_quiet_world_is_allowed_one_level_a_term(rules):
