@@ -174,7 +174,7 @@ def allow_for_clusters(found: Outcomes) -> Outcomes:
 
 
 def _drawn_in(tail: Floats, away: Floats, factor: float) -> Floats:
-    """Return the tail at the deviate over the factor's root; where too small to tell, `away` stands for it."""
+    """Return the tail at the deviate over the factor's root; too small to tell, at `away`."""
     deviate = np.where(tail > SMALLEST, stats.norm.isf(np.clip(tail, SMALLEST, 1)), away)
     wider: Floats = np.maximum(tail, stats.norm.sf(deviate / factor**0.5))
     return wider
