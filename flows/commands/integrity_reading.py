@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -215,7 +216,7 @@ def accesses_command(
         raise typer.Exit(int(ExitCode.FAILED))
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "signals": signals_command,
     "dossier": dossier_command,
     "catalogue": catalogue_command,
