@@ -20,7 +20,7 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
-from flows import gates, ingest, learning, manifest, publish, record, transform, watching
+from flows import gates, ingest, integrity, learning, manifest, publish, record, transform, watching
 from flows.artifacts import publish_artifacts
 from flows.environment import prepare_environment
 from flows.lock import home_locked
@@ -122,6 +122,12 @@ def publish_task(member: str, fresh: list[str], carried: list[str]) -> Any:
     return publish.publish(load_settings(), fresh, carried)
 
 
+@_step("integrity", "integrity")
+def integrity_task(member: str) -> Any:
+    """Compute what is new of the member's integrity signals."""
+    return integrity.run(load_settings(), member)
+
+
 @flow(
     name="run", flow_run_name="run", timeout_seconds=12 * _HOUR, task_runner=_runner, validate_parameters=True
 )
@@ -204,6 +210,7 @@ def _run_members(
             _watch(outcome)
             if _going(outcome) and _transform(settings, outcome, "after_scoring"):
                 _publish(settings, outcome)
+                _integrity(settings, outcome)
     if outcome.publication_id is None and (current := publish.current_publication(settings)):
         outcome.publication_id = current["publication_id"]
         outcome.was_current = True
@@ -299,6 +306,23 @@ def _publish(settings: Settings, outcome: RunOutcome) -> None:
     outcome.publication_id = publication.publication_id
     outcome.published_rows = dict(publication.rows)
     outcome.was_current = publication.was_current
+
+
+def _integrity(settings: Settings, outcome: RunOutcome) -> None:
+    """Look for signals that deserve a second look. Scores are published by now: it holds nobody back."""
+    inputs = transform.inputs_digest(manifest.read_manifest(settings))
+    try:
+        transform_task(member="integrity", stage="integrity", inputs=inputs)
+    except Exception as error:  # told in the outcome; the published set stands
+        outcome.notes.append(f"integrity was not looked at: {error}")
+        return
+    futures = {code: integrity_task.submit(member=code) for code in _going(outcome)}
+    for code, future in futures.items():
+        failure, member = _error_of(future), outcome.members[code]
+        if failure is not None:
+            member.notes.append(f"integrity was not looked at: {failure}")
+        else:
+            member.notes.append(f"integrity: {integrity.describe(future.result())}")
 
 
 def _going(outcome: RunOutcome) -> list[str]:

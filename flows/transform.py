@@ -34,12 +34,14 @@ from tidewaiter.warehouse import open_duckdb, quote_identifier, quote_literal
 
 logger = logging.getLogger(__name__)
 
-Stage = Literal["before_scoring", "after_scoring"]
+Stage = Literal["before_scoring", "after_scoring", "integrity"]
 
 _RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogNodeResult", "LogSeedResult", "LogUnitTestResult"}
 _SECONDS_TO_TERMINATE = 30
 _SCORING_SOURCES = Path("models") / "staging" / "_scoring__sources.yml"
-_MARTS = ("trade", "features", "scores")
+_MARTS = ("trade", "features", "scores", "integrity")
+# Marts of the stages that follow the first; it makes all others.
+_MARTS_OF_STAGE = {"scores": "after_scoring", "integrity": "integrity"}
 # What a build in parts can take in: the SQL finds the days that these are felt on. Of the others it can
 # where they do not feed features.
 _FOUND_BY_SQL = {"declaration_items", "exchange_rates", "tariff_rates"}
@@ -76,7 +78,8 @@ def transform(
 
     Args:
         settings: Resolved settings.
-        stage: `before_scoring` makes trade and features, `after_scoring` the score marts.
+        stage: `before_scoring` makes trade and features, `after_scoring` the score marts, `integrity` what
+            the integrity indicators test.
         inputs: Digest of everything the stage reads.
         rebuild_from: Make the features of this day and all later ones anew, whether or not anything changed.
 
@@ -117,7 +120,7 @@ def _prepare(settings: Settings, stage: Stage) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     if stage == "before_scoring":
         prepare_staging(settings.paths)
-    else:
+    if stage == "after_scoring":
         _write_score_schema(settings)
 
 
@@ -259,11 +262,10 @@ def _last_words(said: Sequence[str]) -> str:
 
 
 def _marts_of(settings: Settings, stage: Stage) -> list[Path]:
-    scores = settings.paths.marts / "scores"
     return [
         file
         for mart in sorted(settings.paths.marts.glob("*/*.parquet"))
-        if mart.is_relative_to(scores) == (stage == "after_scoring")
+        if _MARTS_OF_STAGE.get(mart.parent.name, "before_scoring") == stage
         for file in mart_files(mart)
     ]
 
