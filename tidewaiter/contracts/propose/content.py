@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tidewaiter.contracts.propose.names import fold, vocabulary
@@ -41,6 +42,7 @@ _BLANKS = "\u00a0\u202f"  # no-break blanks between groups of digits
 _SOME_SHARE = 0.005
 _POINTED_CODE = r"[0-9]{4}([.][0-9]{2}){1,4}"
 _NEARLY_ALL = 0.9
+_FEW_VALUES = 20
 
 
 @dataclass(frozen=True)
@@ -258,16 +260,8 @@ def _date_format(
     with_times = [
         f"{day}{between}{time}" for day in DATE_FORMATS for between in (" ", "T") for time in _TIMES
     ]
-    formats = [*DATE_FORMATS, *with_times]
-    counts = _counts(
-        connection,
-        "select "
-        + ", ".join(
-            f"count(*) filter (year(try_strptime(v, {quote_literal(form)})) between 1980 and 2100)"
-            for form in formats
-        )
-        + f" from {relation}",
-    )
+    formats = _plausible(connection, relation, [*DATE_FORMATS, *with_times])
+    counts = _days_read(connection, relation, formats) if formats else ()
     fitting = [form for form, count in zip(formats, counts, strict=True) if count >= _NEARLY_ALL * values]
     if not fitting:
         return None, False
@@ -304,6 +298,32 @@ def _headings(connection: duckdb.DuckDBPyConnection, relation: str, code: str) -
     total = sum(count for _, count in codes)
     real = sum(count for head, count in codes if 1 <= int(head[2:]) <= highest.get(int(head[:2]), 0))
     return real / total if total else 0.0
+
+
+def _plausible(connection: duckdb.DuckDBPyConnection, relation: str, formats: list[str]) -> list[str]:
+    """Return the formats that read some of a few values: to plan a query of all of them takes seconds."""
+    some = connection.execute(
+        f"select v from (select v from {relation} where v is not null)"
+        f" using sample reservoir({_FEW_VALUES} rows) repeatable (1)"
+    ).fetchall()
+    return [form for form in formats if any(_reads(form, value) for (value,) in some)]
+
+
+def _reads(form: str, value: str) -> bool:
+    try:
+        datetime.strptime(value, form)
+    except ValueError:
+        return False
+    return True
+
+
+def _days_read(connection: duckdb.DuckDBPyConnection, relation: str, formats: list[str]) -> tuple[int, ...]:
+    """Return how many values each format reads as days since 1980."""
+    reads = ", ".join(
+        f"count(*) filter (year(try_strptime(v, {quote_literal(form)})) between 1980 and 2100)"
+        for form in formats
+    )
+    return _counts(connection, f"select {reads} from {relation}")
 
 
 def _counts(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
