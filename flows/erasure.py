@@ -131,7 +131,7 @@ class _Subject:
         return self.contract.member
 
     def remove_downstream(self, receipts: Iterable[Receipt]) -> dict[str, int]:
-        """Remove the subject's rows from published sets, scores and marts; return rows per table."""
+        """Remove the subject's rows from published sets, scores, signals and marts; return rows per table."""
         paths = self.settings.paths
         removed: dict[str, int] = {}
         with open_duckdb(self.settings) as connection:
@@ -144,6 +144,8 @@ class _Subject:
             publish_rewritten(self.settings, rewrite)
             for path in sorted((paths.scores / f"member={self.member}").rglob("*.parquet")):
                 _add(removed, "scores", self._filter(connection, path))
+            for path in sorted((paths.integrity / "signals" / f"member={self.member}").rglob("*.parquet")):
+                _add(removed, "integrity signals", self._filter(connection, path))
             prepare_staging(paths)  # staged files are second names of standing ones
             for mart in sorted(paths.marts.glob("*/*.parquet")):
                 for path in mart_files(mart):
