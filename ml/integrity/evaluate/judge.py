@@ -129,15 +129,16 @@ def _hit(
                 found[key] = min(end, found.get(key, end))
             if verdict and (best is None or (verdict == "expected" and best[0] == "collateral")):
                 best = verdict, scenario, end
-    verdict, scenario, on = best or ("false", None, min(date.fromisoformat(f["period_end"]) for f in flags))
+    earliest = min(date.fromisoformat(flag["period_end"]) for flag in flags)
+    said, scenario, on = best if best is not None else ("false", None, earliest)
     return Hit(
         first["indicator_id"],
         first["unit_kind"],
         (first["unit_id"], first["counterpart_id"]),
-        verdict,
+        said,
         scenario,
         on,
-        parts.decoy(first) if verdict == "false" else None,
+        parts.decoy(first) if best is None else None,
     )
 
 

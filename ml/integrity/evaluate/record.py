@@ -107,7 +107,7 @@ def make_record(
         for row in counted.to_pylist()
         for one in [row["indicator_id"]]
     }
-    return _plain(
+    found: dict[str, Any] = _plain(
         {
             "world": spec.as_json(),
             "code_version": code_version(),
@@ -119,6 +119,7 @@ def make_record(
             "flags": flags,
         }
     )
+    return found
 
 
 def _asked(signals: pa.Table, parts: Sequence[Part], rules: Rules) -> pa.Table:

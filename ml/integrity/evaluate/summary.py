@@ -61,8 +61,10 @@ def discoveries(worlds: Sequence[World]) -> list[Discoveries]:
     for indicator in _indicators(standard):
         counts = [_verdicts(world, indicator) for world in standard]
         shares = [one["false"] / max(sum(one.values()), 1) for one in counts]
-        rates = (Rate(sum(one[name] for one in counts), len(standard)) for name in _VERDICTS)
-        found.append(Discoveries(indicator, *rates, Mean.of(shares)))
+        expected, collateral, false = (
+            Rate(sum(one[name] for one in counts), len(standard)) for name in _VERDICTS
+        )
+        found.append(Discoveries(indicator, expected, collateral, false, Mean.of(shares)))
     return found
 
 

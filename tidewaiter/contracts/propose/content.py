@@ -29,6 +29,12 @@ DATE_FORMATS = (
     "%m/%d/%y",
     "%d%m%Y",
 )
+_MONTH_FORMATS = {
+    "%Y%m": "(19[6-9]|20[0-9])[0-9](0[1-9]|1[0-2])",
+    "%Y-%m": "(19[6-9]|20[0-9])[0-9]-(0[1-9]|1[0-2])",
+    "%Y/%m": "(19[6-9]|20[0-9])[0-9]/(0[1-9]|1[0-2])",
+    "%m/%Y": "(0?[1-9]|1[0-2])/(19[6-9]|20[0-9])[0-9]",
+}
 _TIMES = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f")
 _MOST_VALUES = 40
 _NULL_SPELLINGS = ("-", "--", "NULL", "null", "N/A", "n/a", "\\N", "#N/A", "S/N", "ND", "N/D", "(null)", ".")
@@ -60,8 +66,10 @@ class ColumnProfile:
         number, whole, country, currency: Shares that read as such.
         hs_digits: Shares by number of digits, of values that look like a commodity code.
         hs_has_points: Commodity codes are written with points, as in 0101.21.00.
+        headings: Share of those whose first four digits are a heading of the Harmonized System.
         date_format: The format that reads nearly all values, if one does.
         is_ambiguous_date: Day and month could be the other way round.
+        month_format: The format that reads nearly all values as months, if one does.
         most_common: Values with their counts, commonest first, where there are not too many.
     """
 
@@ -76,8 +84,10 @@ class ColumnProfile:
     currency: float
     hs_digits: dict[int, float]
     hs_has_points: bool
+    headings: float
     date_format: str | None
     is_ambiguous_date: bool
+    month_format: str | None
     most_common: tuple[tuple[str, int], ...]
 
     @property
@@ -225,8 +235,10 @@ def profile_column(
             ).fetchall()
         },
         hs_has_points=has_points,
+        headings=_headings(connection, relation, code) if distinct > 1 and number else 0.0,
         date_format=date_format,
         is_ambiguous_date=is_ambiguous,
+        month_format=_month_format(connection, relation, values),
         most_common=tuple(
             (str(value), int(count))
             for value, count in connection.execute(
@@ -257,6 +269,35 @@ def _date_format(
     best = max(fitting, key=lambda form: (counts[formats.index(form)], -formats.index(form)))
     other = best.replace("%d", "\0").replace("%m", "%d").replace("\0", "%m")
     return best, other != best and other in fitting and "/" in best
+
+
+def _month_format(connection: duckdb.DuckDBPyConnection, relation: str, values: int) -> str | None:
+    """Return the format that reads nearly all values as months since 1960, and none else."""
+    counts = _counts(
+        connection,
+        "select "
+        + ", ".join(
+            f"count(*) filter (regexp_full_match(v, {quote_literal(shape)}))"
+            for shape in _MONTH_FORMATS.values()
+        )
+        + f" from {relation}",
+    )
+    found = [
+        form for form, count in zip(_MONTH_FORMATS, counts, strict=True) if count >= _NEARLY_ALL * values
+    ]
+    return found[0] if values and found else None
+
+
+def _headings(connection: duckdb.DuckDBPyConnection, relation: str, code: str) -> float:
+    """Return the share of codes whose first four digits are a heading of the Harmonized System."""
+    codes = connection.execute(
+        "select left(lpad(v, cast(len(v) + len(v) % 2 as INTEGER), '0'), 4) as heading, count(*)"
+        f" from (select {code} as v from {relation}) where regexp_full_match(v, '[0-9]{{5,12}}') group by all"
+    ).fetchall()
+    highest = vocabulary()["highest_heading"]
+    total = sum(count for _, count in codes)
+    real = sum(count for head, count in codes if 1 <= int(head[2:]) <= highest.get(int(head[:2]), 0))
+    return real / total if total else 0.0
 
 
 def _plausible(connection: duckdb.DuckDBPyConnection, relation: str, formats: list[str]) -> list[str]:
