@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import zipfile
+from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
@@ -132,6 +136,55 @@ def test_quarantine_is_listed_shown_and_replayed(landed):
     assert (done["landed_before"], done["landed_after"], done["outcome"]) == (59, 60, "landed again")
     assert found("quarantine", "list") == []
     run("quarantine", "show", "ffff", exit_code=2)
+    # Asked for again, nothing is there twice: same rows, same bytes, same time of arrival.
+    folder = landed.paths.landing / "declaration_items" / "member=XD" / f"extract={row['extract']}"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (again,) = found("quarantine", "replay", row["extract"][:6])
+    assert (again["landed_before"], again["landed_after"], again["outcome"]) == (60, 60, "unchanged")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [one.name for one in folder.parent.iterdir()] == [folder.name]
+    assert found("ingest", "--member", "XD")[0]["rows_landed"] == 60
+
+
+def packed(content: str, kind: str, path: Path) -> Path:
+    """Pack a file as a member may: alone, or in an archive with one that does not belong here."""
+    if kind == "gz":
+        path.write_bytes(gzip.compress(content.encode()))
+    elif kind == "zst":
+        path.write_bytes(pa.compress(content.encode(), codec="zstd", asbytes=True))
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("declarations_01.csv", content)
+            archive.writestr("declarations_02.csv", content)
+            archive.writestr("readme.txt", "nothing of the kind")
+    return path
+
+
+@pytest.mark.parametrize(("kind", "files"), [("gz", 1), ("zst", 1), ("zip", 2)])
+def test_packed_files_are_checked_and_compared_as_they_are_landed(there, tmp_path, kind, files):
+    contract = there.members_dir / "xd" / "contract.yaml"
+    run("members", "init", "XD", sample_of(there))
+    contract.write_text(
+        contract.read_text()
+        .replace(
+            'files: ["declarations_*.csv"]', f'files: ["declarations_*.{kind}", "declarations_*.csv.{kind}"]'
+        )
+        .replace('null_values: [""]', 'null_values: [""]\n    archive: {members: ["*.csv"]}')
+    )
+    sent = packed(SAMPLE, kind, tmp_path / f"declarations_2024.csv.{kind}")
+    done = run("members", "check", "XD", sent)
+    assert done.output.count("59 of 60 rows are sound") == files
+    assert ("declarations_02.csv" in done.output) is (kind == "zip")
+    changed = packed(
+        SAMPLE.replace("Office;", "Customs office;", 1), kind, tmp_path / f"declarations_2025.csv.{kind}"
+    )
+    told = run("members", "diff", "XD", changed, exit_code=3).output
+    assert told.count("now 'Customs office'?") == files
+    sample_of(there).unlink()
+    packed(SAMPLE, kind, sample_of(there).with_name(f"declarations_2024.csv.{kind}"))
+    landed = found("ingest", "--member", "XD")
+    # Two files of an archive with the same bytes are one extract.
+    assert [(row["rows_in"], row["rows_landed"]) for row in landed] == [(60, 59)]
 
 
 def make_marts_and_publish(settings):
