@@ -24,7 +24,8 @@ INSTANT = ["%d/%m/%Y %H:%M"]
 HEADER = "N°;Ligne;Enregistré;Bureau;Client;Code;Origine;Masse;Valeur;Fret;Circuit;Tiré;Affecté;Agent;Sorti"
 ITEMS = [
     f"D{n // 2:03d};{n % 2 + 1};{DAYS[n // 2 % 20]} 08:00;K{n // 2 % 2};C{n // 2 % 7};"
-    f"{('847130', '870323')[n % 2]};{('CN', 'DE', 'FR')[n % 3]};{n + 1},5;{(n + 3) * 90},25;{100 + n // 2},00;"
+    f"{('847130', '870323')[n % 2]};{('CN', 'DE', 'FR')[n % 3]};{n + 1},5;{(n + 3) * 90},25;"
+    f"{100 + n // 2},00;"
     f"{LANES[n // 2 % 4]};"
     f"{DAYS[n // 2 % 20]} 08:05;{f'{DAYS[n // 2 % 20]} 09:00' if n // 2 % 4 < 2 else ''};"
     f"{f'A{n // 2 % 3}' if n // 2 % 4 < 2 else ''};{DAYS[n // 2 % 20]} 17:30"
