@@ -11,6 +11,7 @@ import typer
 from flows.commands import (
     config,
     integrity,
+    integrity_reading,
     members,
     models,
     privacy,
@@ -36,6 +37,8 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(models.app, name="models")
 app.add_typer(integrity.app, name="integrity")
+for name, command in integrity_reading.COMMANDS.items():
+    integrity.app.command(name)(command)
 app.add_typer(config.app, name="config")
 app.add_typer(synth.app, name="synth")
 for command in (*runs.COMMANDS, *steps.COMMANDS, *serving.COMMANDS):

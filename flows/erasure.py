@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.dossiers import forget
 from flows.progress import step
 from flows.publish import publish_rewritten
 from tidewaiter.contracts import Contract, Extract, load_contract
@@ -149,6 +150,8 @@ class _Subject:
             for mart in sorted(paths.marts.glob("*/*.parquet")):
                 for path in mart_files(mart):
                     _add(removed, f"marts {mart.parent.name}.{mart.stem}", self._filter(connection, path))
+        for place, count in forget(self.settings, self.member, self.pseudonym).items():
+            _add(removed, place, count)
         # Only dbt opens the warehouse, and it builds all of it from the landing: without it, it does.
         for path in paths.warehouse.parent.glob(f"{paths.warehouse.name}*"):
             path.unlink()

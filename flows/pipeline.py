@@ -20,7 +20,18 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
-from flows import gates, ingest, integrity, learning, manifest, publish, record, transform, watching
+from flows import (
+    gates,
+    ingest,
+    integrity,
+    integrity_reading,
+    learning,
+    manifest,
+    publish,
+    record,
+    transform,
+    watching,
+)
 from flows.artifacts import publish_artifacts
 from flows.environment import prepare_environment
 from flows.lock import home_locked
@@ -323,6 +334,10 @@ def _integrity(settings: Settings, outcome: RunOutcome) -> None:
             member.notes.append(f"integrity was not looked at: {failure}")
         else:
             member.notes.append(f"integrity: {integrity.describe(future.result())}")
+    try:
+        integrity_reading.publish_signals(settings)
+    except Exception as error:  # told in the outcome; who reads the set finds the one before
+        outcome.notes.append(f"the integrity set was not published: {error}")
 
 
 def _going(outcome: RunOutcome) -> list[str]:

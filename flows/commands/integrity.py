@@ -25,6 +25,7 @@ def run_command(
 ) -> None:
     """Compute what is new of the integrity signals; looks whose inputs did not change stay."""
     from flows import integrity, transform
+    from flows.integrity_reading import publish_signals
     from flows.manifest import write_manifest
     from flows.steps import for_each_landed_member, prepared
 
@@ -32,6 +33,8 @@ def run_command(
     with prepared("integrity run") as settings:
         transform.transform(settings, "integrity", transform.inputs_digest(write_manifest(settings)))
         done = for_each_landed_member(settings, members, lambda code: integrity.run(settings, code, chosen))
+        if done.results:
+            publish_signals(settings)
     rows = [
         {
             "member": run.member_iso2,
