@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -144,6 +145,46 @@ def test_quarantine_is_listed_shown_and_replayed(landed):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [one.name for one in folder.parent.iterdir()] == [folder.name]
     assert found("ingest", "--member", "XD")[0]["rows_landed"] == 60
+
+
+def test_a_file_that_feeds_two_datasets_is_tried_for_both(there):
+    run("members", "init", "XD", sample_of(there))
+    path = there.members_dir / "xd" / "contract.yaml"
+    contract = yaml.safe_load(path.read_text())
+    (items,) = contract["extracts"]
+    unpivot = {
+        "name": "event",
+        "blocks": ["LANE_SET", "RELEASED"],
+        "columns": {"at": ["Registration date", "Registration date"], "to": ["Office", None]},
+        "row_if": ["at"],
+    }
+    fields = {name: items["fields"][name] for name in ("declaration_id", "item_no")}
+    fields |= {
+        "event_code": {"column": "event"},
+        "event_at": {"column": "at", "formats": ["%d/%m/%Y"]},
+        "to_value": {"column": "to"},
+    }
+    events = items | {
+        "dataset": "declaration_events",
+        "fields": fields,
+        "format": items["format"] | {"unpivot": unpivot},
+    }
+    path.write_text(yaml.safe_dump(contract | {"extracts": [items, events]}))
+    told = run("members", "check", "XD", sample_of(there)).output
+    assert "59 of 60 rows are sound" in told
+    assert "120 of 120 rows are sound" in told
+    assert "line 2, block 2" in told
+    assert {one["dataset"] for one in found("members", "check", "XD", sample_of(there))} == {
+        *("declaration_items", "declaration_events")
+    }
+    changed = sample_of(there).with_name("declarations_2025.csv")
+    changed.write_text(SAMPLE.replace("Net weight", "Something else", 1).replace("Item;", "Line;", 1))
+    rows = json.loads(run("members", "diff", "XD", changed, "--json", exit_code=3).stdout)
+    assert [(row["dataset"], row["change"], row["column"]) for row in rows if row["column"] == "Item"] == [
+        ("declaration_items", "missing", "Item"),
+        ("declaration_events", "missing", "Item"),
+    ]
+    assert [row["column"] for row in rows if row["change"] == "not used"] == ["Line", "Something else"]
 
 
 def packed(content: str, kind: str, path: Path) -> Path:
