@@ -41,13 +41,13 @@ class SignalStore:
 
     def keep_only(self, labels: Sequence[str]) -> None:
         """Remove periods that are no more: data may begin later, or the looks change."""
-        for label in sorted(set(self._record) - set(labels)):
-            self._file(label).unlink(missing_ok=True)
+        gone = sorted(set(self._record) - set(labels))
+        for label in gone:
             del self._record[label]
         for path in self.folder.glob("*.parquet"):
             if path.stem not in labels:
                 path.unlink()
-        if self.folder.is_dir():
+        if gone:
             write_json_atomically(self.folder / _RECORD, self._record)
 
     def flagged_units(self, label: str) -> list[tuple[str, str, str | None, date]]:

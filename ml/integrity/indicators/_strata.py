@@ -6,15 +6,16 @@ tested exactly. The marts that hold such counts come from the dbt macro `counts_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy import stats
 
 from ml.integrity.catalogue import Entry
-from ml.integrity.exact import hypergeometric_sum_tails
+from ml.integrity.exact import SMALLEST, hypergeometric_sum_tails
 from ml.integrity.indicators._arrays import integers, numbers
 from ml.integrity.inputs import Inputs
 from ml.integrity.intervals import limited_shrinkage, poisson_interval
@@ -24,6 +25,7 @@ Tail = Literal["high", "low", "both"]
 _KEYS = ("office_code", "unit_kind", "unit_id", "counterpart_id")
 # Inspectors who deviate this clearly are nobody's measure; of this level, over the inspectors tested.
 _DEVIANT_LEVEL = 0.01
+_FEWEST_FOR_MEDIAN = 10
 
 # One row per unit and stratum; what deviant inspectors had is taken out of the strata of all others.
 _STRATA = """
@@ -145,6 +147,37 @@ def _tested(strata: pa.Table, entry: Entry) -> Outcomes | None:
         )
     units = strata.select(list(_KEYS)).take(pa.array(first))
     return Outcomes(units, files, observed, expected, variance, has_support, upper, lower)
+
+
+def allow_for_clusters(found: Outcomes) -> Outcomes:
+    """Return the counts with tails drawn in by how much inspectors differ for innocent reasons.
+
+    Files of one inspector can share their fate, such as a week of leave, and are then fewer than they look.
+    The factor is the median of squared deviates over that of chi-squared, by kind of unit and at least one:
+    what most units show is innocent, and a few deviants do not move a median (Devlin, Roeder, 1999, "Genomic
+    control for association studies", Biometrics 55).
+    """
+    upper, lower = found.upper.copy(), found.lower.copy()
+    kinds = np.asarray(found.units["unit_kind"].to_pylist(), dtype=object)
+    for kind in sorted(set(kinds)):
+        rows = np.flatnonzero((kinds == kind) & found.has_support)
+        if rows.size < _FEWEST_FOR_MEDIAN:
+            continue
+        point = np.clip(upper[rows] + lower[rows] - 1, 0, 1)
+        deviate = stats.norm.isf(np.clip(upper[rows] - point / 2, SMALLEST, 1 - SMALLEST))
+        factor = max(1.0, float(np.median(deviate**2) / stats.chi2.median(1)))
+        if factor > 1:
+            away = (found.observed - found.expected)[rows] / np.sqrt(found.variance[rows])
+            upper[rows] = _drawn_in(upper[rows], away, factor)
+            lower[rows] = _drawn_in(lower[rows], -away, factor)
+    return replace(found, upper=upper, lower=lower)
+
+
+def _drawn_in(tail: Floats, away: Floats, factor: float) -> Floats:
+    """Return the tail at the deviate over the factor's root; too small to tell, at `away`."""
+    deviate = np.where(tail > SMALLEST, stats.norm.isf(np.clip(tail, SMALLEST, 1)), away)
+    wider: Floats = np.maximum(tail, stats.norm.sf(deviate / factor**0.5))
+    return wider
 
 
 def two_sided(upper: Floats, lower: Floats) -> Floats:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from ml.integrity.catalogue import Entry
-from ml.integrity.indicators._strata import columns, outcomes
+from ml.integrity.indicators._strata import allow_for_clusters, columns, outcomes
 from ml.integrity.inputs import Inputs
 from ml.integrity.signals import no_rows, raw_table
 
@@ -20,6 +20,7 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
         found = outcomes(inputs, entry, "integrity_release_times", f"outcome = '{outcome}'")
         if found is not None:
             words = {"observed_unit": unit, "effect_name": f"excess of {outcome} files"}
+            found = allow_for_clusters(found)
             tables.append(raw_table(columns(found, entry, "high") | words | {"tail": _SIDES[outcome]}))
     return pa.concat_tables(tables) if tables else no_rows()
 

@@ -1,5 +1,5 @@
 -- Events as last sent, of extracts that passed their gate.
-select events.* exclude (extract_sequence, extract_id, source_file, source_line, sequence_no)
+select events.* exclude (extract_sequence, extract_id, source_file, source_line, sequence_no)  -- noqa: RF03
 from (
     select
         landed.*,

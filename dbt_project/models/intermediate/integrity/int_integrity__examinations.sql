@@ -42,8 +42,10 @@ with_record as (
         coalesce(declarations.queue_code, '') as queue_code,
         cast(date_trunc('month', examined.act_at) as date) as month,
         if(declarations.importer_id is null, 0, count(*) over earlier) as earlier_n,
-        if(declarations.importer_id is null, 0, coalesce(sum(cast(examined.is_found as integer)) over earlier, 0))
-            as earlier_found_n
+        if(
+            declarations.importer_id is null, 0,
+            coalesce(sum(cast(examined.is_found as integer)) over earlier, 0)
+        ) as earlier_found_n
     from examined
     inner join {{ ref('int_integrity__declarations') }} as declarations
         on
@@ -53,7 +55,7 @@ with_record as (
     window earlier as (
         partition by examined.member_iso2, declarations.importer_id
         order by examined.act_at
-        range between unbounded preceding and interval 1 day preceding
+        range between unbounded preceding and interval '1 day' preceding
     )
 )
 

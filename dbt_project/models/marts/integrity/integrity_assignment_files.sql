@@ -1,5 +1,12 @@
--- A2. What could be known of a file before it was assigned, and to whom it went. Strata in which one inspector had
--- everything tell nothing.
+-- A2. What could be known of a file before it was assigned, and to whom it went. Strata in which one
+-- inspector had everything tell nothing.
+with strata as (
+    select stratum_key
+    from {{ ref('int_integrity__assignments') }}
+    group by stratum_key
+    having count(distinct inspector_initial_id) > 1
+)
+
 select
     assignments.member_iso2,
     assignments.month,
@@ -11,9 +18,4 @@ select
     assignments.chapter_code,
     assignments.declared_tax_usd
 from {{ ref('int_integrity__assignments') }} as assignments
-semi join (
-    select stratum_key
-    from {{ ref('int_integrity__assignments') }}
-    group by stratum_key
-    having count(distinct inspector_initial_id) > 1
-) as strata using (stratum_key)
+semi join strata using (stratum_key)

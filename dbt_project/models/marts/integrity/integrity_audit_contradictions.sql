@@ -1,6 +1,6 @@
--- B5. Files that an inspector cleared as conform and that an audit after clearance then looked at because they
--- were drawn at random: contradicted where the audit found anything. Compared within office and quarter:
--- they are few.
+-- B5. Files that an inspector cleared as conform and that an audit after clearance then looked at because
+-- they were drawn at random: contradicted where the audit found anything. Compared within office and
+-- quarter: they are few.
 {% set files %}
 (
     select

@@ -1,6 +1,6 @@
 -- B1. A file counts as found where anything in it was. Compared within office, queue, lane, risk band of the
--- importer and month: the inspector's own files are a part of the stratum, and the hypergeometric number takes
--- account of it, so nobody's expectation rests on himself.
+-- importer and month: the inspector's own files are a part of the stratum, and the hypergeometric number
+-- takes account of it, so nobody's expectation rests on himself.
 {% set files %}
 (
     select

@@ -1,7 +1,8 @@
--- A4. Reds that were moved to a softer lane, against the rate of comparable reds in the twelve months up to then:
--- of trusted operators or not, of perishable goods or not, and a third by declared taxes, which is what there is
--- to lose. The unit's own reds are left out of its rate, and a thin group leans on all reds of operators, or of
--- others. Of a supervisor, every red of the office counts, with the rate divided by the supervisors who moved any.
+-- A4. Reds that were moved to a softer lane, against the rate of comparable reds in the twelve months up to
+-- then: of trusted operators or not, of perishable goods or not, and a third by declared taxes, which is
+-- what there is to lose. The unit's own reds are left out of its rate, and a thin group leans on all reds of
+-- operators, or of others. Of a supervisor, every red of the office counts, with the rate divided by the
+-- supervisors who moved any.
 with overrides as (
     select
         member_iso2,
@@ -41,27 +42,30 @@ reds as (
     where declarations.lane_initial_code = 'RED' and declarations.office_code is not null
 ),
 
--- An importer whose reds are softened again and again is a unit of its own: a broker's signal must not rest on it.
-repeated as (
+-- An importer whose reds are softened again and again is a unit of its own: a broker's signal must not rest
+-- on it.
+importers as (
     select distinct
+        member_iso2,
+        importer_id,
+        month
+    from reds
+    where importer_id is not null
+),
+
+repeated as (
+    select
         later.member_iso2,
         later.importer_id,
         later.month
-    from (
-        select distinct
-            member_iso2,
-            importer_id,
-            month
-        from reds
-        where importer_id is not null
-    ) as later
+    from importers as later
     inner join reds as earlier
         on
             later.member_iso2 = earlier.member_iso2
             and later.importer_id = earlier.importer_id
-            and earlier.month between later.month - interval 2 months and later.month
+            and earlier.month between later.month - to_months(2) and later.month
     where earlier.is_softened
-    group by all
+    group by later.member_iso2, later.importer_id, later.month
     having count(*) > 2
 ),
 
@@ -76,6 +80,18 @@ supervisors as (
     group by all
 ),
 
+reds_of_offices as (
+    select
+        member_iso2,
+        month,
+        office_code,
+        cell,
+        is_operator,
+        count(*) as reds_n
+    from reds
+    group by all
+),
+
 serving as (
     select
         reds.member_iso2,
@@ -84,24 +100,29 @@ serving as (
         reds.cell,
         reds.is_operator,
         supervisors.supervisor_id,
-        count(*) over (partition by reds.member_iso2, reds.month, reds.office_code, reds.cell) as supervisors_n,
+        count(*) over (
+            partition by reds.member_iso2, reds.month, reds.office_code, reds.cell
+        ) as supervisors_n,
         reds.reds_n
-    from (
-        select
-            member_iso2,
-            month,
-            office_code,
-            cell,
-            is_operator,
-            count(*) as reds_n
-        from reds
-        group by all
-    ) as reds
+    from reds_of_offices as reds
     inner join supervisors
         on
             reds.member_iso2 = supervisors.member_iso2
             and reds.office_code = supervisors.office_code
             and reds.month >= supervisors.from_month
+),
+
+softened_by as (
+    select
+        member_iso2,
+        month,
+        office_code,
+        supervisor_id,
+        cell,
+        count(*) as softened_n
+    from reds
+    where is_softened
+    group by all
 ),
 
 units as (
@@ -120,18 +141,22 @@ units as (
     group by all
     union all
     select
-        member_iso2,
-        month,
+        reds.member_iso2,
+        reds.month,
         'broker' as unit_kind,
-        declarant_id as unit_id,
-        cell,
-        is_operator,
+        reds.declarant_id as unit_id,
+        reds.cell,
+        reds.is_operator,
         count(*) as reds_n,
-        count(*) filter (where is_softened) as softened_n,
+        count(*) filter (where reds.is_softened) as softened_n,
         1 as supervisors_n
     from reds
-    anti join repeated using (member_iso2, importer_id, month)
-    where declarant_id is not null
+    anti join repeated
+        on
+            reds.member_iso2 = repeated.member_iso2
+            and reds.importer_id = repeated.importer_id
+            and reds.month = repeated.month
+    where reds.declarant_id is not null
     group by all
     union all
     select
@@ -145,18 +170,7 @@ units as (
         sum(coalesce(own.softened_n, 0)) as softened_n,
         max(serving.supervisors_n) as supervisors_n
     from serving
-    left join (
-        select
-            member_iso2,
-            month,
-            office_code,
-            supervisor_id,
-            cell,
-            count(*) as softened_n
-        from reds
-        where is_softened
-        group by all
-    ) as own using (member_iso2, month, office_code, supervisor_id, cell)
+    left join softened_by as own using (member_iso2, month, office_code, supervisor_id, cell)
     group by serving.member_iso2, serving.month, serving.supervisor_id, serving.cell, serving.is_operator
 ),
 
@@ -189,7 +203,7 @@ everybody as (
         on
             units.member_iso2 = cells.member_iso2
             and units.is_operator = cells.is_operator
-            and cells.month between units.month - interval 11 months and units.month
+            and cells.month between units.month - to_months(11) and units.month
     group by all
 ),
 
@@ -211,7 +225,7 @@ own as (
             and units.unit_kind = earlier.unit_kind
             and units.unit_id = earlier.unit_id
             and units.is_operator = earlier.is_operator
-            and earlier.month between units.month - interval 11 months and units.month
+            and earlier.month between units.month - to_months(11) and units.month
     group by all
 )
 

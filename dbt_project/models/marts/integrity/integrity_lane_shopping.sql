@@ -1,6 +1,6 @@
--- A5. A declaration is shopped where it was cancelled and the same consignment was registered anew within 72 hours
--- of that, by transport document or, without one, by containers. Counted a working week after registration, when
--- that is known.
+-- A5. A declaration is shopped where it was cancelled and the same consignment was registered anew within 72
+-- hours of that, by transport document or, without one, by containers. Counted a working week after
+-- registration, when that is known.
 with declarations as (
     select
         *,
@@ -20,14 +20,14 @@ shopped as (
             and cancelled.consignment = again.consignment
             and cancelled.declarant_id = again.declarant_id
             and cancelled.declaration_id != again.declaration_id
-            and again.registered_at >= cancelled.cancelled_at
-            and again.registered_at <= cancelled.cancelled_at + interval 72 hours
+            and cancelled.cancelled_at <= again.registered_at
+            and cancelled.cancelled_at + to_hours(72) >= again.registered_at
     where cancelled.cancelled_at is not null
 )
 
 select
     declarations.member_iso2,
-    cast(date_trunc('month', declarations.registered_date + interval 5 days) as date) as month,
+    cast(date_trunc('month', declarations.registered_date + to_days(5)) as date) as month,
     declarations.declarant_id,
     cast(count(*) filter (where declarations.lane_initial_code = 'RED') as integer) as red_n,
     cast(

@@ -1,6 +1,6 @@
 -- Of the files that were assigned in a shift, `inspector_files_n` of `stratum_files_n` went to the inspector
--- and `broker_files_n` are the broker's. Under an even draw the files of both are a hypergeometric number, for
--- each shift. Shifts with the same three numbers are counted together. Shifts in which one inspector had
+-- and `broker_files_n` are the broker's. Under an even draw the files of both are a hypergeometric number,
+-- for each shift. Shifts with the same three numbers are counted together. Shifts in which one inspector had
 -- everything tell nothing.
 with strata as (
     select
@@ -57,7 +57,8 @@ select
     cast(brokers.broker_files_n as integer) as broker_files_n,
     cast(count(*) as integer) as strata_n,
     cast(sum(coalesce(pairs.pair_files_n, 0)) as integer) as observed_files_n,
-    count(*) * brokers.broker_files_n * inspectors.inspector_files_n / strata.stratum_files_n as expected_files
+    count(*) * brokers.broker_files_n * inspectors.inspector_files_n / strata.stratum_files_n
+        as expected_files
 from brokers
 inner join strata on brokers.stratum_key = strata.stratum_key
 inner join inspectors on brokers.stratum_key = inspectors.stratum_key

@@ -1,6 +1,6 @@
--- A6. How many declarations the random draw took. Brokers are compared within office and month; where the draw is
--- even a broker's drawn ones are a hypergeometric number. Offices are compared with the configured share, and hours
--- (UTC) with the office's month.
+-- A6. How many declarations the random draw took. Brokers are compared within office and month; where the
+-- draw is even a broker's drawn ones are a hypergeometric number. Offices are compared with the configured
+-- share, and hours (UTC) with the office's month.
 with declarations as (
     select
         member_iso2,

@@ -1,6 +1,6 @@
--- A3. Of an inspector's or a broker's assigned files, how many were given to another inspector; and of the files
--- that were taken from others in shifts in which an inspector was on duty, how many came to him, where each of
--- those on duty was as likely.
+-- A3. Of an inspector's or a broker's assigned files, how many were given to another inspector; and of the
+-- files that were taken from others in shifts in which an inspector was on duty, how many came to him, where
+-- each of those on duty was as likely.
 with files as (
     select
         *,

@@ -1,17 +1,19 @@
 -- noqa: disable=LT02
--- B3. A file is fast where it was released sooner after its assignment than four of five files of its stratum,
--- slow where later: office, queue, shift, lane and month of assignment. What is not released counts as later than
--- whatever is, so nothing is lost by waiting; files are compared a month after they were assigned.
+-- B3. A file is fast where it was released sooner after its assignment than four of five files of its
+-- stratum, slow where later: office, queue, shift, lane and month of assignment. What is not released counts
+-- as later than whatever is, so nothing is lost by waiting; files are compared a month after they were
+-- assigned.
 with files as (
     select
         assignments.member_iso2,
-        cast(assignments.month + interval 1 month as date) as month,
+        cast(assignments.month + to_months(1) as date) as month,
         assignments.office_code,
         assignments.declarant_id,
         declarations.inspector_final_id as inspector_id,
         hash(
             assignments.member_iso2, assignments.month, assignments.office_code, assignments.queue_code,
-            assignments.shift_code, declarations.lane_final_code, coalesce(declarations.is_authorised_operator, false)
+            assignments.shift_code, declarations.lane_final_code,
+            coalesce(declarations.is_authorised_operator, false)
         ) as stratum_key,
         cume_dist() over (
             partition by stratum_key

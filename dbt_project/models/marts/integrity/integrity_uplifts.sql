@@ -1,5 +1,6 @@
--- B2. An item's value is raised where the assessed one exceeds the declared by more than rounding. Compared with
--- peers at the office in the same lane, chapter of the Harmonized System and month in which the result was known.
+-- B2. An item's value is raised where the assessed one exceeds the declared by more than rounding. Compared
+-- with peers at the office in the same lane, chapter of the Harmonized System and month in which the result
+-- was known.
 {% set files %}
 (
     select

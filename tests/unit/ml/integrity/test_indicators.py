@@ -321,3 +321,16 @@ def test_intervals_are_those_of_their_sources() -> None:
     low, high = share_interval(np.array([0.0, 5.0, 10.0]), np.array([10.0, 10.0, 10.0]))
     np.testing.assert_allclose(low, [0, 0.1871, 0.6915], atol=1e-4)
     np.testing.assert_allclose(high, [0.3085, 0.8129, 1.0], atol=1e-4)
+
+
+def test_files_that_share_their_fate_are_fewer_than_they_look(marts: Any, compute: Any) -> None:
+    """Slow files come in clusters of five; 40 inspectors, 25 looks; false alarm about 1e-6."""
+    random = np.random.default_rng(11)
+    p: list[float] = []
+    for _ in range(25):
+        counts = {f"i{n:02d}": (200, 5 * int(hits)) for n, hits in enumerate(random.binomial(40, 0.2, 40))}
+        marts.write("integrity_release_times", outcome_rows(counts, outcome="slow"))
+        p += [row["p_value"] for row in compute("B3", PERIOD)]
+    assert stats.binom.sf(sum(value <= 0.01 for value in p) - 1, 1000, 0.02) > 1e-6
+    deviates = (np.array([5 * random.binomial(40, 0.2) for _ in range(1000)]) - 40) / np.sqrt(200 * 0.16)
+    assert (deviates > stats.norm.isf(0.01)).mean() > 0.05  # what files counted one by one would have said
