@@ -1,5 +1,5 @@
--- No leak by construction: what is known of an entity happened on an earlier day, and every label in it belongs
--- to one of its items. Cancelled items leave the count of items, and their labels stay: so labels may be more.
+-- No leak by construction: what is known of an entity happened on an earlier day, and what labels say is no
+-- more than there are. Cancelled items leave the count of items and their labels stay: so labels may be more.
 with states as (
     select
         entity_kind,

@@ -31,7 +31,8 @@ from tidewaiter.settings import Settings, load_settings
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 ITEMS_SQL = Path(__file__).with_name("heavy_tailed_items.sql")
-FIRST_DAY = date(2022, 1, 1)
+# The day on top is one in the middle of a month, as most are.
+FIRST_DAY = date(2022, 1, 15)
 DAYS = 730
 SLICE = 1_000_000
 # What the flows give dbt, without the data tests: they have a line of their own.

@@ -33,7 +33,8 @@ def test_the_order_of_landed_rows_changes_no_byte(built: Any, shuffled: Any) -> 
         "trade/member_extracts.parquet",
     }
     scores = "scores/declaration_items.parquet"
-    digests = built.mart_digests()
+    # The marts of the integrity indicators are a stage of their own.
+    digests = {name: digest for name, digest in built.mart_digests().items() if name[:10] != "integrity/"}
     assert digests.keys() == before_scoring | {scores}
     assert shuffled.mart_digests() == {name: digests[name] for name in before_scoring}
 

@@ -15,27 +15,32 @@ HISTORY = f"""
     select * replace (
         if(label_at < timestamp '{TODAY}', is_irregular, null) as is_irregular,
         if(label_at < timestamp '{TODAY}', is_serious, null) as is_serious,
-        if(label_at < timestamp '{TODAY}', label_at, null) as label_at
+        if(label_at < timestamp '{TODAY}', label_at, null) as label_at,
+        if(cancelled_at < timestamp '{TODAY}', cancelled_at, null) as cancelled_at
     )
     from seeded_items
     where registered_date < date '{TODAY}'
 """
 
-# The day's own extract: its items, and items that were labelled since, sent again with their labels.
+# The day's own extract: its items, and items that were labelled or cancelled since, sent again.
 DAY = f"""
     select * replace (
         lower(member_iso2) || '-day' as extract_id,
         'zz_' || member_iso2 || '_day.csv' as source_file,
         if(label_at < timestamp '{TODAY}' + interval 1 day, is_irregular, null) as is_irregular,
         if(label_at < timestamp '{TODAY}' + interval 1 day, is_serious, null) as is_serious,
-        if(label_at < timestamp '{TODAY}' + interval 1 day, label_at, null) as label_at
+        if(label_at < timestamp '{TODAY}' + interval 1 day, label_at, null) as label_at,
+        if(cancelled_at < timestamp '{TODAY}' + interval 1 day, cancelled_at, null) as cancelled_at
     )
     from seeded_items
     where
         registered_date = date '{TODAY}'
         or (
             registered_date < date '{TODAY}'
-            and label_at >= timestamp '{TODAY}' and label_at < timestamp '{TODAY}' + interval 1 day
+            and (
+                label_at >= timestamp '{TODAY}' and label_at < timestamp '{TODAY}' + interval 1 day
+                or cancelled_at >= timestamp '{TODAY}' and cancelled_at < timestamp '{TODAY}' + interval 1 day
+            )
         )
 """
 

@@ -7,7 +7,7 @@ with accepted_items as (
 )
 
 select
-    items.* exclude (is_header_apart),
+    items.* exclude (is_header_apart),  -- noqa: RF03
     1 as sendings_n,
     {{ visible_after('is_irregular is not null and label_at is not null', 'label_at') }}
         as label_visible_after_date,

@@ -1,6 +1,6 @@
--- noqa: disable=LT02
--- Items that more than one landed row tells about, or whose header comes apart. The others are as they landed,
--- and are not written a second time.
+-- noqa: disable=LT02,LT05
+-- Items that more than one landed row tells about, or whose header comes apart. The others are as they
+-- landed, and are not written a second time.
 -- What was declared comes from the lowest version of an item, what became of it from the latest row:
 -- amendments follow an intervention, so a feature that saw an amended value would know the outcome.
 -- depends_on: {{ ref('int_declaration_items__changes') }}

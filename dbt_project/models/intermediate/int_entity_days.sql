@@ -1,4 +1,4 @@
--- noqa: disable=LT02
+-- noqa: disable=LT02,AL09
 -- The ledger of entities with few keys and many items each: one row per entity and day on which anything
 -- happened. A build in parts replaces the days from the first one that changed.
 {{ config(

@@ -1,4 +1,4 @@
--- noqa: disable=LT02
+-- noqa: disable=LT02,LT05,LT09
 -- What items of the twelve months before a month weigh, cost and pay, leaving out what was known to be
 -- irregular or cancelled when the month began: a value that was refused is no reference. Counted on a grid, so
 -- that nothing depends on the order of items: 1/32 of a natural logarithm (3.1 % of a price), 1/32 of a
