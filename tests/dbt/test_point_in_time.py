@@ -27,6 +27,7 @@ MUTATED = f"""
             if(label_at >= day_began_at, not is_irregular, is_irregular) as is_irregular,
             assessed_value + 1 as assessed_value,
             recovered_tax + 1 as recovered_tax,
+            if(cancelled_at >= day_began_at, null, cancelled_at) as cancelled_at,
             if(is_later, declared_value * 3, declared_value) as declared_value,
             if(is_later, 'CN', origin_iso2) as origin_iso2
         ),
@@ -40,6 +41,26 @@ MUTATED = f"""
     select * replace ('new-' || declaration_id as declaration_id, source_line + 1000000 as source_line)
     from altered
     where is_later and item_no = 1
+"""
+
+
+# The same items as somebody had them when LAST_KNOWN_DAY began there: labels and cancellations that were known
+# by then, and no other.
+WITHHELD = f"""
+    with known as (
+        select
+            *,
+            timestamp '{LAST_KNOWN_DAY}' - if(member_iso2 = 'XA', interval 9 hours, interval 0 hours)
+            as day_began_at
+        from seeded_items
+    )
+    select * exclude (day_began_at) replace (
+        if(label_at < day_began_at, is_irregular, null) as is_irregular,
+        if(label_at < day_began_at, is_serious, null) as is_serious,
+        if(label_at < day_began_at, label_at, null) as label_at,
+        if(cancelled_at < day_began_at, cancelled_at, null) as cancelled_at
+    )
+    from known
 """
 
 
@@ -69,6 +90,22 @@ def test_features_after_that_day_do_notice(built: Any, mutated: Any, tmp_path: P
     """Else the comparison above would compare nothing."""
     after = f"registered_date > date '{LAST_KNOWN_DAY}' and declaration_id not like 'new-%'"
     assert _digest_of_features(mutated, after, tmp_path) != _digest_of_features(built, after, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def withheld(seeded: duckdb.DuckDBPyConnection, built: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    warehouse = type(built)(tmp_path_factory.mktemp("withheld"))
+    warehouse.land(seeded, WITHHELD)
+    warehouse.dbt("run", "--select", "+declaration_item_features")
+    return warehouse
+
+
+def test_labels_count_from_when_they_were_known(built: Any, withheld: Any, tmp_path: Path) -> None:
+    """Withheld until they were known, labels and cancellations give the same features; later they would not."""
+    up_to = f"registered_date <= date '{LAST_KNOWN_DAY}'"
+    assert _digest_of_features(withheld, up_to, tmp_path) == _digest_of_features(built, up_to, tmp_path)
+    after = f"registered_date > date '{LAST_KNOWN_DAY}'"
+    assert _digest_of_features(withheld, after, tmp_path) != _digest_of_features(built, after, tmp_path)
 
 
 def test_features_differ_from_their_prior(built: Any) -> None:
