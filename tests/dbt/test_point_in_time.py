@@ -44,8 +44,8 @@ MUTATED = f"""
 """
 
 
-# The same items as somebody had them when LAST_KNOWN_DAY began there: labels and cancellations that were known
-# by then, and no other.
+# The same items as somebody had them when LAST_KNOWN_DAY began there: with the labels and cancellations that
+# were known by then, and no other.
 WITHHELD = f"""
     with known as (
         select
@@ -101,7 +101,7 @@ def withheld(seeded: duckdb.DuckDBPyConnection, built: Any, tmp_path_factory: py
 
 
 def test_labels_count_from_when_they_were_known(built: Any, withheld: Any, tmp_path: Path) -> None:
-    """Withheld until they were known, labels and cancellations give the same features; later they would not."""
+    """Withheld until they were known, labels and cancellations give the same features up to that day."""
     up_to = f"registered_date <= date '{LAST_KNOWN_DAY}'"
     assert _digest_of_features(withheld, up_to, tmp_path) == _digest_of_features(built, up_to, tmp_path)
     after = f"registered_date > date '{LAST_KNOWN_DAY}'"

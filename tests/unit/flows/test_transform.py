@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import date
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,9 +21,11 @@ class FakeDbt:
         self.starts = 0
         self.results = [_result("model.tidewaiter.trade__declaration_items", "success")]
         self.dies = False
+        self.variables = {}
 
     def __call__(self, settings, arguments):
         self.starts += 1
+        self.variables = json.loads(arguments[arguments.index("--vars") + 1])
         mart = settings.paths.marts / "trade" / "member_extracts.parquet"
         mart.write_bytes(b"rows")
         if self.dies:
@@ -96,3 +100,19 @@ def test_warnings_are_told(dbt):
     dbt.results = [_result("test.tidewaiter.rate.abc", "warn", "Got 3 results, configured to warn if != 0")]
     report = transform.transform(dbt.settings, "before_scoring", "inputs")
     assert report.warnings == ("rate: Got 3 results, configured to warn if != 0",)
+
+
+def test_days_are_made_anew_on_demand(dbt):
+    transform.transform(dbt.settings, "before_scoring", "inputs")
+    again = transform.transform(dbt.settings, "before_scoring", "inputs", date(2024, 1, 5))
+    assert not again.was_fresh
+    assert dbt.variables["rebuild_from_date"] == "2024-01-05"
+
+
+def test_the_de_minimis_value_is_the_contracts(dbt, monkeypatch):
+    landed = [SimpleNamespace(member_iso2=member) for member in ("XA", "XE", "KR", "QQ")]
+    monkeypatch.setattr(transform, "read_manifest", lambda settings: landed)
+    monkeypatch.setattr(transform, "_extracts", lambda settings: [])
+    transform.transform(dbt.settings, "before_scoring", "inputs")
+    # KR has no such parameter, and no contract is left of QQ.
+    assert dbt.variables == {"member_de_minimis_usd": {"XA": 150, "XE": 110}}
