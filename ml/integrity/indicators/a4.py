@@ -8,6 +8,7 @@ import pyarrow as pa
 from ml.integrity.catalogue import Entry
 from ml.integrity.exact import poisson_binomial_tails
 from ml.integrity.indicators._arrays import integers, numbers
+from ml.integrity.indicators._stakes import stakes, usual_recovery
 from ml.integrity.inputs import Inputs
 from ml.integrity.intervals import poisson_interval
 from ml.integrity.signals import no_rows, raw_table
@@ -60,4 +61,5 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
             "support": reds,
             "has_support": reds >= entry.support_minimum,
         }
+        | stakes(usual_recovery(inputs, "file"), softened - expected, low - expected, high - expected)
     )
