@@ -201,7 +201,7 @@ def _one_entity(connection: duckdb.DuckDBPyConnection, entity_id: str, member: s
     if not found:
         raise UsageProblem(
             Problem(
-                f"no person or firm whose pseudonym begins with '{entity_id}' has a signal",
+                f"no person or firm whose pseudonym begins with '{entity_id}' is in the last looks",
                 next_step='tidewaiter integrity signals --purpose "..." lists them',
             )
         )
