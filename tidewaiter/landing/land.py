@@ -177,10 +177,11 @@ def _land(
             wanted = wanted_columns(connection, extract, contract)
             source = open_format(connection, raw.path, extract.format, work, where, wanted, settings)
             mapping = build_mapping(connection, extract, contract, source.header, where)
-            staged = source.stage([column.position for column in mapping.columns])
+            positions = tuple(column.position for column in mapping.columns)
+            staged = source.stage(positions)
             return ExtractWriter(
                 connection,
-                StagedRecords(connection, staged),
+                StagedRecords(connection, staged, positions),
                 mapping,
                 raw,
                 contract.member,

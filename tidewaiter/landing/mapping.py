@@ -7,6 +7,7 @@ where they fail; `given` their values; `coded` values after code maps; `typed` c
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +146,11 @@ class Mapping:
             )
         ]
 
+    def of_columns(self, columns: Collection[SourceColumn]) -> Mapping:
+        """Return the part that some source columns fill, each field of it from one of them alone."""
+        mapped = tuple(one for one in self.mapped if len(one.columns) == 1 and one.columns[0] in columns)
+        return replace(self, mapped=mapped, fixed={})
+
     def typed_layers(self, source: str, *kept: str) -> str:
         """Return common table expressions over the source relation; the last one is `typed`.
 
@@ -178,6 +184,8 @@ class Mapping:
 
     def _derived(self) -> dict[str, str]:
         if "registered_date" not in self.dataset.by_name:
+            return {}
+        if "registered_at" not in {one.field.name for one in self.mapped} | self.fixed.keys():
             return {}
         return {"registered_date": parse.utc_to_local_date("registered_at", self.zone)}
 

@@ -1,21 +1,26 @@
 """Cutting a long text into pieces between two records, each of which is read by itself.
 
-A piece that fits into memory gives its rows in file order from all threads, and its lines are known
-from those of the pieces before it. DuckDB numbers the rows of a text only with one thread.
+A piece that fits into memory gives its rows in file order, and its lines are known from those of the
+pieces before it. DuckDB numbers the rows of a text only with one thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from mmap import ACCESS_READ, mmap
-from pathlib import Path
+from io import BufferedReader
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from tidewaiter.contracts import CsvFormat
 from tidewaiter.landing.marks import count_byte
 from tidewaiter.landing.text import PreparedText
 
-# A tenth of a gigabyte of memory once its rows are typed; deterministic, so that landed bytes are too.
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Some tenths of a gigabyte of memory once its rows are typed; deterministic, so that landed bytes are too.
 PIECE_BYTES = 32 << 20
 # A text in which no record seems to end for so many pieces has a quote that is never closed.
 _LONGEST_WITHOUT_END = 4
@@ -28,17 +33,31 @@ class CutsUncertain(Exception):
 
 @dataclass(frozen=True)
 class Piece:
-    """Some records of a text, as a text of its own without a header.
+    """Some records of a text.
 
     Attributes:
-        text: The piece.
+        text: The piece as a text of its own: without a header, unless it is the whole text.
         lines_before: Lines of the file before it.
         is_whole: It is the only one.
+        content: Its records, without a header; None of a text too long to be in memory.
     """
 
     text: PreparedText
     lines_before: int
     is_whole: bool
+    content: bytes | bytearray | None
+
+    @contextmanager
+    def on_disk(self) -> Iterator[Path]:
+        """Have the text at its path, which a piece is only for so long."""
+        if self.is_whole:
+            yield self.text.path
+            return
+        try:
+            self.text.path.write_bytes(self.content or b"")
+            yield self.text.path
+        finally:
+            self.text.path.unlink(missing_ok=True)
 
 
 def is_long(text: PreparedText) -> bool:
@@ -47,12 +66,12 @@ def is_long(text: PreparedText) -> bool:
 
 
 def cut(text: PreparedText, text_format: CsvFormat, folder: Path) -> Iterator[Piece]:
-    """Yield the pieces of a text, each a file that whoever reads it removes.
+    """Yield the pieces of a text.
 
     Args:
         text: The readable file.
         text_format: Its dialect; a line feed between two quotes ends no record.
-        folder: Work folder.
+        folder: Where a piece is put while it has to be on disk.
 
     Raises:
         CutsUncertain: Places between two records cannot be told for sure.
@@ -61,55 +80,69 @@ def cut(text: PreparedText, text_format: CsvFormat, folder: Path) -> Iterator[Pi
         raise CutsUncertain  # an escaped quote would be counted
     quote = text_format.quote.encode() if text.marks.has_quote else None
     lines_before = text.header_lines
-    with text.path.open("rb") as handle, mmap(handle.fileno(), 0, access=ACCESS_READ) as content:
-        start = _after_lines(content, text.header_lines)
-        for number, end in enumerate(_ends(content, start, quote)):
+    with text.path.open("rb") as handle:
+        _skip_header(handle, text)
+        for number, content in enumerate(_contents(handle, quote)):
+            lines = count_byte(content, _LINE_FEED) + (not content.endswith(_LINE_FEED))
             path = folder / f"piece-{number}.csv"
-            with memoryview(content) as whole_view, whole_view[start:end] as view:
-                path.write_bytes(view)
-                lines = count_byte(view, _LINE_FEED) + (content[end - 1 : end] != _LINE_FEED)
             piece = replace(text, path=path, lines=lines, header_lines=0, header_records=0)
-            yield Piece(piece, lines_before, is_whole=False)
+            yield Piece(piece, lines_before, is_whole=False, content=content)
             lines_before += lines
-            start = end
 
 
 def whole(text: PreparedText) -> Piece:
     """Return the text itself as its only piece."""
-    return Piece(text, 0, is_whole=True)
+    if is_long(text):
+        return Piece(text, 0, is_whole=True, content=None)
+    with text.path.open("rb") as handle:
+        _skip_header(handle, text)
+        return Piece(text, 0, is_whole=True, content=handle.read())
 
 
-def _after_lines(content: mmap, lines: int) -> int:
-    position = 0
-    for _ in range(lines):
-        position = content.find(_LINE_FEED, position) + 1
-    return position
+def _skip_header(handle: BufferedReader, text: PreparedText) -> None:
+    for _ in islice(handle, text.header_lines):
+        pass
 
 
-def _ends(content: mmap, start: int, quote: bytes | None) -> Iterator[int]:
-    """Yield where each piece ends: after a record that surely ends there."""
-    size = len(content)
-    while start < size:
+def _contents(handle: BufferedReader, quote: bytes | None) -> Iterator[bytearray]:
+    """Yield the bytes of each piece: up to the end of a record that surely ends there."""
+    rest = b""
+    while True:
         for pieces in range(1, _LONGEST_WITHOUT_END + 1):
-            limit = start + pieces * PIECE_BYTES
-            end = size if limit >= size else _last_record_end(content, start, limit, quote)
-            if end > start:
+            content, is_last = _filled(handle, rest, pieces * PIECE_BYTES)
+            end = len(content) if is_last else _last_record_end(content, quote)
+            if end or is_last:
                 break
+            rest = bytes(content)
         else:
             raise CutsUncertain
-        yield end
-        start = end
+        rest = bytes(memoryview(content)[end:])
+        del content[end:]
+        if content:
+            yield content
+        if is_last:
+            return
 
 
-def _last_record_end(content: mmap, start: int, limit: int, quote: bytes | None) -> int:
-    """Return where the last record ends that surely does, or `start`: an even number of quotes before it."""
-    end = content.rfind(_LINE_FEED, start, limit) + 1 or start
+def _filled(handle: BufferedReader, start: bytes, size: int) -> tuple[bytearray, bool]:
+    """Return so many bytes that begin with some that have been read, and whether the file ends there."""
+    content = bytearray(size)
+    content[: len(start)] = start
+    with memoryview(content) as view:
+        filled = len(start) + handle.readinto(view[len(start) :])
+    del content[filled:]
+    return content, filled < size
+
+
+def _last_record_end(content: bytearray, quote: bytes | None) -> int:
+    """Return where the last record ends that surely does, or 0: an even number of quotes before it."""
+    end = content.rfind(_LINE_FEED) + 1
     if quote is None:
         return end
     with memoryview(content) as view:
-        quotes = count_byte(view[start:end], quote)
-        while end > start and quotes % 2:
-            before = content.rfind(_LINE_FEED, start, end - 1) + 1 or start
+        quotes = count_byte(view[:end], quote)
+        while end and quotes % 2:
+            before = content.rfind(_LINE_FEED, 0, end - 1) + 1
             quotes -= count_byte(view[before:end], quote)
             end = before
     return end

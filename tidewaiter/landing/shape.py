@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tidewaiter.landing.convert import ColumnPseudonymiser
+from tidewaiter.landing.known import ColumnPseudonymiser
 from tidewaiter.landing.staged import SOURCE_LINE
 from tidewaiter.warehouse import quote_identifier, quote_literal
 
@@ -52,6 +52,7 @@ class LandedShape:
         self._parties = {field.name for field in mapping.dataset.fields if field.is_pseudonymised}
         self._varying = {*mapping.varying, SOURCE_LINE}
         self._constants = constants
+        self._made: dict[str, pa.Array] = {}
 
     def options(self, sample: pa.Table | None = None) -> dict[str, Any]:
         """Return the options of the Parquet writer.
@@ -68,17 +69,32 @@ class LandedShape:
 
     def landed(self, table: pa.Table, pseudonyms: ColumnPseudonymiser) -> pa.Table:
         """Return converted rows as they are landed: parties replaced, constants filled in."""
+        if not table.num_rows:
+            return self.schema.empty_table()
         return pa.Table.from_arrays(
             [self._column(field, table, pseudonyms) for field in self.schema], schema=self.schema
         )
 
-    def _column(self, field: pa.Field, table: pa.Table, pseudonyms: ColumnPseudonymiser) -> Any:
+    def _column(self, field: pa.Field, table: pa.Table, pseudonyms: ColumnPseudonymiser) -> pa.Array:
         if field.name not in self._varying:
-            return _repeated(self._constants[field.name][0], field.type, table.num_rows)
-        column = table[field.name]
+            return self._constant(field, table.num_rows)
+        column = table[field.name].combine_chunks()
+        indices = column.indices if isinstance(column, pa.DictionaryArray) else None
+        values = column if indices is None else column.dictionary
         if field.name in self._parties:
-            column = pseudonyms.replace(field.name, column)
-        return column.cast(field.type)
+            values = pseudonyms.replace(field.name, values)
+        values = values.cast(field.type)
+        return values if indices is None else values.take(indices)
+
+    def _constant(self, field: pa.Field, rows: int) -> pa.Array:
+        """Return a column that is the same on every row; what is long enough serves for all batches."""
+        value = self._constants[field.name][0]
+        name = field.name if value.is_valid else str(field.type)
+        made = self._made.get(name)
+        if made is None or len(made) < rows:
+            made = pa.repeat(value, rows) if value.is_valid else pa.nulls(rows, field.type)
+            self._made[name] = made
+        return made.slice(0, rows)
 
 
 class RowsWriter:
@@ -119,7 +135,3 @@ class RowsWriter:
     def _wait(self) -> None:
         if self._writing is not None:
             self._writing.result()
-
-
-def _repeated(value: pa.Scalar, kind: pa.DataType, rows: int) -> pa.Array:
-    return pa.nulls(rows, kind) if not value.is_valid else pa.repeat(value, rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,21 +12,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tidewaiter.landing.checks import PROBLEMS_TYPE, problem_sql
-from tidewaiter.landing.convert import (
-    IS_FAULTY,
-    KEY_HASHES,
-    RAWS,
-    ColumnPseudonymiser,
-    conversion_sql,
-    one_ahead,
-    problems_of_faulty_sql,
-    sound_rows,
-)
+from tidewaiter.landing.convert import KEY_HASHES, Converter, problems_of_faulty_sql
+from tidewaiter.landing.known import ColumnPseudonymiser
 from tidewaiter.landing.persons import join_pseudonyms, make_pseudonym_tables
 from tidewaiter.landing.receipts import QUARANTINE_FILE, ROWS_FILE
 from tidewaiter.landing.repeats import Repeats
 from tidewaiter.landing.shape import LandedShape, RowsWriter
-from tidewaiter.landing.staged import SOURCE_LINE, Batch, Records
+from tidewaiter.landing.staged import SOURCE_LINE, Records
 from tidewaiter.landing.wide import WideRecords
 from tidewaiter.pseudonyms import Pseudonymiser, purpose_of
 from tidewaiter.warehouse import quote_identifier, quote_literal
@@ -154,16 +145,15 @@ class ExtractWriter:
     def _convert(self, rows: Path) -> int:
         """Convert all records, write the sound ones, gather the others, and return how many there are."""
         count = 0
-        column_pseudonyms = ColumnPseudonymiser(self.pseudonymiser, self.member_iso2)
-        with RowsWriter(rows, LandedShape(self.connection, self.mapping, self.raw)) as writer:
-            for batch in one_ahead(self.records.batches(conversion_sql(self.mapping))):
-                count += batch.table.num_rows
-                table = batch.table.append_column(SOURCE_LINE, pa.array(batch.lines))
-                if pc.any(table[IS_FAULTY]).as_py():
-                    self._note_faulty(table.select([SOURCE_LINE, RAWS]).filter(table[IS_FAULTY]))
-                    table = sound_rows(table)
-                self._note_keys(table.select([SOURCE_LINE, *KEY_HASHES]))
-                writer.write(writer.shape.landed(table, column_pseudonyms))
+        shape = LandedShape(self.connection, self.mapping, self.raw)
+        convert = Converter(self.mapping, shape, ColumnPseudonymiser(self.pseudonymiser, self.member_iso2))
+        with RowsWriter(rows, shape) as writer:
+            for converted in self.records.batches(convert):
+                count += converted.records
+                if converted.faulty.num_rows:
+                    self._note_faulty(converted.faulty)
+                self._note_keys(converted.keys)
+                writer.write(converted.rows)
         return count
 
     def _note_faulty(self, rows: pa.Table) -> None:
@@ -241,17 +231,13 @@ class ExtractWriter:
         self.connection.execute(f"create or replace table {_EVIDENCE} as select {raws} from {_FAULTY}")
         if not self._count(_SET_ASIDE):
             return
-        columns = ", ".join(column.raw for column in self.mapping.columns) or "true as is_row"
-        for batch in self._again(columns):
+        for batch in self.records.batches(lambda _, batch: batch):
             self.connection.register("again", batch.table.append_column(SOURCE_LINE, pa.array(batch.lines)))
             self.connection.execute(
                 f"insert into {_EVIDENCE} select {raws}"
                 f" from again semi join {_SET_ASIDE} using ({SOURCE_LINE})"
             )
             self.connection.unregister("again")
-
-    def _again(self, columns: str) -> Iterator[Batch]:
-        return self.records.batches(lambda relation: f"select {columns} from {relation}")
 
     def _write_quarantine(self) -> None:
         self._make_party_values()
