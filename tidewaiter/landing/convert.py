@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidewaiter.landing.checks import field_checks, is_faulty_sql, problems_sql, row_checks
-from tidewaiter.landing.known import ColumnPseudonymiser, Known
+from tidewaiter.landing.column_pseudonyms import ColumnPseudonymiser
+from tidewaiter.landing.known import Known
 from tidewaiter.landing.staged import SOURCE_LINE, Batch
 from tidewaiter.warehouse import quote_identifier
 
@@ -68,13 +69,15 @@ class Converter:
         self._mapping = mapping
         self._shape = shape
         self._pseudonyms = pseudonyms
+        parties = {field.name for field in mapping.dataset.fields if field.is_pseudonymised}
+        self._parties = [name for name in mapping.varying if name in parties]
         self._alone = _columns_alone(mapping)
         self._by_text = {column: _ByText(mapping, column) for column in self._alone}
         self._by_row = cache(lambda columns: _ByRow(mapping, columns))
 
     def __call__(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> Converted:
         """Return what becomes of a batch."""
-        columns = {name: batch.table[name].combine_chunks() for name in batch.table.column_names}
+        columns = _arrays(batch.table)
         repeating = {column: _encoded(columns[column.raw]) for column in self._alone}
         typed, faults = {}, []
         for column, encoded in repeating.items():
@@ -84,22 +87,38 @@ class Converter:
                 faults += [] if is_faulty is None else [is_faulty]
         by_text = frozenset(column for column, encoded in repeating.items() if encoded is not None)
         by_row = self._by_row(by_text).convert(connection, columns | typed, len(batch.lines))
-        typed |= {name: by_row[name].combine_chunks() for name in by_row.column_names}
+        typed |= _arrays(by_row)
         is_faulty = typed.pop(_IS_FAULTY)
         for other in faults:
             is_faulty = pc.or_(is_faulty, other)
-        table = pa.table(typed | {SOURCE_LINE: pa.array(batch.lines)})
-        faulty = pa.table(columns | {SOURCE_LINE: table[SOURCE_LINE]})
-        if is_faulty.true_count:
-            faulty, table = faulty.filter(is_faulty), table.filter(pc.invert(is_faulty))
-        else:
-            faulty = faulty.slice(0, 0)
-        return Converted(
-            records=len(batch.lines),
-            rows=self._shape.landed(table, self._pseudonyms),
-            keys=table.select([SOURCE_LINE, *KEY_HASHES]),
-            faulty=faulty.select([SOURCE_LINE, *(column.raw for column in self._mapping.columns)]),
+        lines = pa.array(batch.lines)
+        faulty = pa.table(
+            {column.raw: columns[column.raw] for column in self._mapping.columns} | {SOURCE_LINE: lines}
         )
+        if not is_faulty.true_count:
+            return self._converted(connection, typed, lines, faulty.slice(0, 0))
+        is_sound = pc.invert(is_faulty)
+        sound = {name: column.filter(is_sound) for name, column in typed.items()}
+        return self._converted(connection, sound, lines.filter(is_sound), faulty.filter(is_faulty))
+
+    def _converted(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        sound: dict[str, pa.Array],
+        lines: pa.Array,
+        faulty: pa.Table,
+    ) -> Converted:
+        keys = {SOURCE_LINE: lines} | {name: sound.pop(name) for name in KEY_HASHES}
+        for name in self._parties:
+            sound[name] = self._pseudonymised(connection, name, sound[name])
+        rows = self._shape.landed(sound | {SOURCE_LINE: lines}, len(lines))
+        return Converted(len(lines) + faulty.num_rows, rows, pa.table(keys), faulty)
+
+    def _pseudonymised(self, connection: duckdb.DuckDBPyConnection, name: str, column: pa.Array) -> pa.Array:
+        if not isinstance(column, pa.DictionaryArray):
+            return self._pseudonyms.replace(connection, name, column)
+        replaced = self._pseudonyms.replace(connection, name, column.dictionary)
+        return pa.DictionaryArray.from_arrays(column.indices, replaced)
 
 
 class _ByText:
@@ -197,6 +216,10 @@ def _encoded(texts: pa.Array) -> pa.DictionaryArray | None:
         return None
     encoded = texts.dictionary_encode(null_encoding="encode")
     return encoded if len(encoded.dictionary) <= _DISTINCT_AT_MOST * len(texts) else None
+
+
+def _arrays(table: pa.Table) -> dict[str, pa.Array]:
+    return {name: table[name].combine_chunks() for name in table.column_names}
 
 
 def _key_column(mapping: Mapping, name: str) -> str:

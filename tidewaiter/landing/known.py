@@ -8,10 +8,8 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidewaiter.pseudonyms import Pseudonymiser, parties, purpose_of
-
 # Texts remembered; when there are more, all are forgotten and, should they come again, looked into again.
-_REMEMBERED = 2_000_000
+_REMEMBERED = 200_000
 _NONE = pa.array([], pa.string())
 
 
@@ -54,28 +52,3 @@ class Known:
         tables = [findings] if self._findings is None else [self._findings, findings]
         self._texts = pa.concat_arrays([self._texts, texts])
         self._findings = pa.concat_tables(tables).combine_chunks()
-
-
-class ColumnPseudonymiser:
-    """Replaces whole columns by pseudonyms; each distinct identifier of a purpose is computed once.
-
-    Args:
-        pseudonymiser: Holds the key.
-        member_iso2: Issuer of the identifiers.
-    """
-
-    def __init__(self, pseudonymiser: Pseudonymiser, member_iso2: str) -> None:
-        self._pseudonymiser = pseudonymiser
-        self._member_iso2 = member_iso2
-        self._known = {purpose: Known() for purpose in parties()}
-
-    def replace(self, field_name: str, identifiers: pa.Array) -> pa.Array:
-        """Return the pseudonyms of a column in clear; null stays null."""
-        purpose = purpose_of(field_name)
-
-        def find(new: pa.Array) -> pa.Table:
-            found = self._pseudonymiser.pseudonymise(self._member_iso2, purpose, new.to_pylist())
-            return pa.table({"pseudonym": pa.array(found, pa.string())})
-
-        place, found = self._known[purpose].look_up(identifiers, find)
-        return found["pseudonym"].combine_chunks().take(place)

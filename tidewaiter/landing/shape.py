@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -10,14 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tidewaiter.landing.known import ColumnPseudonymiser
 from tidewaiter.landing.staged import SOURCE_LINE
 from tidewaiter.warehouse import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
     import duckdb
 
-    from tidewaiter.landing.mapping import Mapping
+    from tidewaiter.landing.mapping import Mapping as ContractMapping
     from tidewaiter.landing.raw import StoredRaw
 
 _ROW_GROUP_ROWS = 122_880
@@ -39,7 +39,9 @@ class LandedShape:
         schema: Canonical and lineage columns in order.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, mapping: Mapping, raw: StoredRaw) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, mapping: ContractMapping, raw: StoredRaw
+    ) -> None:
         lineage = {"extract_id": quote_literal(raw.extract_id), "source_file": quote_literal(raw.file_name)}
         columns = mapping.dataset.landed_columns
         same = mapping.fixed | lineage
@@ -49,7 +51,6 @@ class LandedShape:
         )
         constants = connection.execute(f"select {selected}").to_arrow_table()
         self.schema = constants.schema
-        self._parties = {field.name for field in mapping.dataset.fields if field.is_pseudonymised}
         self._varying = {*mapping.varying, SOURCE_LINE}
         self._constants = constants
         self._made: dict[str, pa.Array] = {}
@@ -67,24 +68,24 @@ class LandedShape:
         repeating = [name for name in some.column_names if pc.count_distinct(some[name]).as_py() <= most]
         return _OPTIONS | {"use_dictionary": repeating}
 
-    def landed(self, table: pa.Table, pseudonyms: ColumnPseudonymiser) -> pa.Table:
-        """Return converted rows as they are landed: parties replaced, constants filled in."""
-        if not table.num_rows:
-            return self.schema.empty_table()
+    def landed(self, columns: Mapping[str, pa.Array], rows: int) -> pa.Table:
+        """Return converted rows as they are landed: dictionaries taken apart, constants filled in.
+
+        Args:
+            columns: Canonical columns that vary, and `source_line`; others are left out.
+            rows: How many rows there are.
+        """
         return pa.Table.from_arrays(
-            [self._column(field, table, pseudonyms) for field in self.schema], schema=self.schema
+            [self._column(field, columns, rows) for field in self.schema], schema=self.schema
         )
 
-    def _column(self, field: pa.Field, table: pa.Table, pseudonyms: ColumnPseudonymiser) -> pa.Array:
+    def _column(self, field: pa.Field, columns: Mapping[str, pa.Array], rows: int) -> pa.Array:
         if field.name not in self._varying:
-            return self._constant(field, table.num_rows)
-        column = table[field.name].combine_chunks()
-        indices = column.indices if isinstance(column, pa.DictionaryArray) else None
-        values = column if indices is None else column.dictionary
-        if field.name in self._parties:
-            values = pseudonyms.replace(field.name, values)
-        values = values.cast(field.type)
-        return values if indices is None else values.take(indices)
+            return self._constant(field, rows)
+        column = columns[field.name]
+        if isinstance(column, pa.DictionaryArray):
+            return column.dictionary.cast(field.type).take(column.indices)
+        return column.cast(field.type)
 
     def _constant(self, field: pa.Field, rows: int) -> pa.Array:
         """Return a column that is the same on every row; what is long enough serves for all batches."""

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tidewaiter.landing.checks import PROBLEMS_TYPE, problem_sql
+from tidewaiter.landing.column_pseudonyms import ColumnPseudonymiser
 from tidewaiter.landing.convert import KEY_HASHES, Converter, problems_of_faulty_sql
-from tidewaiter.landing.known import ColumnPseudonymiser
 from tidewaiter.landing.persons import join_pseudonyms, make_pseudonym_tables
 from tidewaiter.landing.receipts import QUARANTINE_FILE, ROWS_FILE
 from tidewaiter.landing.repeats import Repeats
