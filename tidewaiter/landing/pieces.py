@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -39,22 +39,31 @@ class Piece:
         text: The piece as a text of its own: without a header, unless it is the whole text.
         lines_before: Lines of the file before it.
         is_whole: It is the only one.
-        content: Its records, without a header; None of a text too long to be in memory.
+        content: Begins with its records, without a header; None of a text too long to be in memory.
+        content_bytes: How many bytes of it are the piece's.
+        spare: Buffers that are free to be used again: fresh memory costs as much as reading into it.
     """
 
     text: PreparedText
     lines_before: int
     is_whole: bool
     content: bytes | bytearray | None
+    content_bytes: int
+    spare: list[bytearray] = field(default_factory=list)
+
+    def done(self) -> None:
+        """Give the content back, once nobody reads it any more."""
+        if isinstance(self.content, bytearray):
+            self.spare.append(self.content)
 
     @contextmanager
     def on_disk(self) -> Iterator[Path]:
         """Have the text at its path, which a piece is only for so long."""
-        if self.is_whole:
+        if self.is_whole or self.content is None:
             yield self.text.path
             return
         try:
-            self.text.path.write_bytes(self.content or b"")
+            self.text.path.write_bytes(memoryview(self.content)[: self.content_bytes])
             yield self.text.path
         finally:
             self.text.path.unlink(missing_ok=True)
@@ -80,23 +89,26 @@ def cut(text: PreparedText, text_format: CsvFormat, folder: Path) -> Iterator[Pi
         raise CutsUncertain  # an escaped quote would be counted
     quote = text_format.quote.encode() if text.marks.has_quote else None
     lines_before = text.header_lines
+    spare: list[bytearray] = []
     with text.path.open("rb") as handle:
         _skip_header(handle, text)
-        for number, content in enumerate(_contents(handle, quote)):
-            lines = count_byte(content, _LINE_FEED) + (not content.endswith(_LINE_FEED))
+        for number, (content, size) in enumerate(_contents(handle, quote, spare)):
+            with memoryview(content) as view:
+                lines = count_byte(view[:size], _LINE_FEED) + (view[size - 1] != ord(_LINE_FEED))
             path = folder / f"piece-{number}.csv"
             piece = replace(text, path=path, lines=lines, header_lines=0, header_records=0)
-            yield Piece(piece, lines_before, is_whole=False, content=content)
+            yield Piece(piece, lines_before, is_whole=False, content=content, content_bytes=size, spare=spare)
             lines_before += lines
 
 
 def whole(text: PreparedText) -> Piece:
     """Return the text itself as its only piece."""
     if is_long(text):
-        return Piece(text, 0, is_whole=True, content=None)
+        return Piece(text, 0, is_whole=True, content=None, content_bytes=0)
     with text.path.open("rb") as handle:
         _skip_header(handle, text)
-        return Piece(text, 0, is_whole=True, content=handle.read())
+        content = handle.read()
+    return Piece(text, 0, is_whole=True, content=content, content_bytes=len(content))
 
 
 def _skip_header(handle: BufferedReader, text: PreparedText) -> None:
@@ -104,39 +116,35 @@ def _skip_header(handle: BufferedReader, text: PreparedText) -> None:
         pass
 
 
-def _contents(handle: BufferedReader, quote: bytes | None) -> Iterator[bytearray]:
-    """Yield the bytes of each piece: up to the end of a record that surely ends there."""
+def _contents(
+    handle: BufferedReader, quote: bytes | None, spare: list[bytearray]
+) -> Iterator[tuple[bytearray, int]]:
+    """Yield each piece as the beginning of a buffer: up to the end of a record that surely ends there."""
     rest = b""
     while True:
         for pieces in range(1, _LONGEST_WITHOUT_END + 1):
-            content, is_last = _filled(handle, rest, pieces * PIECE_BYTES)
-            end = len(content) if is_last else _last_record_end(content, quote)
+            content = spare.pop() if spare and pieces == 1 else bytearray(pieces * PIECE_BYTES)
+            size = pieces * PIECE_BYTES
+            with memoryview(content) as view:
+                view[: len(rest)] = rest
+                filled = len(rest) + handle.readinto(view[len(rest) : size])
+            is_last = filled < size
+            end = filled if is_last else _last_record_end(content, filled, quote)
             if end or is_last:
                 break
-            rest = bytes(content)
+            rest = bytes(memoryview(content)[:filled])
         else:
             raise CutsUncertain
-        rest = bytes(memoryview(content)[end:])
-        del content[end:]
-        if content:
-            yield content
+        rest = bytes(memoryview(content)[end:filled])
+        if end:
+            yield content, end
         if is_last:
             return
 
 
-def _filled(handle: BufferedReader, start: bytes, size: int) -> tuple[bytearray, bool]:
-    """Return so many bytes that begin with some that have been read, and whether the file ends there."""
-    content = bytearray(size)
-    content[: len(start)] = start
-    with memoryview(content) as view:
-        filled = len(start) + handle.readinto(view[len(start) :])
-    del content[filled:]
-    return content, filled < size
-
-
-def _last_record_end(content: bytearray, quote: bytes | None) -> int:
+def _last_record_end(content: bytearray, size: int, quote: bytes | None) -> int:
     """Return where the last record ends that surely does, or 0: an even number of quotes before it."""
-    end = content.rfind(_LINE_FEED) + 1
+    end = content.rfind(_LINE_FEED, 0, size) + 1
     if quote is None:
         return end
     with memoryview(content) as view:

@@ -37,15 +37,15 @@ def read_plain(piece: Piece, text_format: CsvFormat, positions: tuple[int, ...])
         One row per line of the piece below its header; None where it is not plain, or has a line of
         another number of columns, or text that is not UTF-8.
     """
-    content, text = piece.content, piece.text
-    if not content or not positions or not _is_plain(content, len(text.header), text_format):
+    text = piece.text
+    if not piece.content or not positions or not _is_plain(piece, text_format):
         return None
     names = [raw_column(position) for position in range(len(text.header))]
     wanted = [raw_column(position) for position in positions]
     try:
         table = csv.read_csv(
-            pa.BufferReader(pa.py_buffer(content)),
-            csv.ReadOptions(use_threads=False, block_size=len(content) + 1, column_names=names),
+            pa.BufferReader(pa.py_buffer(memoryview(piece.content)[: piece.content_bytes])),
+            csv.ReadOptions(use_threads=False, block_size=piece.content_bytes + 1, column_names=names),
             csv.ParseOptions(
                 delimiter=text_format.delimiter,
                 quote_char=False,
@@ -63,17 +63,17 @@ def read_plain(piece: Piece, text_format: CsvFormat, positions: tuple[int, ...])
     return table if table.num_rows == text.lines - text.header_lines else None
 
 
-def _is_plain(content: bytes | bytearray, columns: int, text_format: CsvFormat) -> bool:
-    delimiter = text_format.delimiter
+def _is_plain(piece: Piece, text_format: CsvFormat) -> bool:
+    content, size, delimiter = piece.content or b"", piece.content_bytes, text_format.delimiter
     special = {text_format.quote, text_format.escape or "", "\0"} - {""}
     return (
-        columns > 1  # of one column, a blank line would be a row
+        len(piece.text.header) > 1  # of one column, a blank line would be a row
         and len(delimiter) == 1
         and delimiter.isascii()
-        and not any(mark.encode() in content for mark in special)
+        and all(content.find(mark.encode(), 0, size) < 0 for mark in special)
         and not content.startswith(codecs.BOM_UTF8)  # Arrow would take it off a piece's first value
         and all(
-            _LINE_FEED in content[start : start + _STRETCH_BYTES]
-            for start in range(0, len(content) - _STRETCH_BYTES, _STRETCH_BYTES)
+            content.find(_LINE_FEED, start, start + _STRETCH_BYTES) >= 0
+            for start in range(0, size - _STRETCH_BYTES, _STRETCH_BYTES)
         )
     )

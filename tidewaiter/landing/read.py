@@ -114,7 +114,6 @@ class CsvRecords:
             pending: deque[Future[tuple[_T, pa.Table]]] = deque()
             for piece in cut(self.text, self.text_format, self.folder):
                 pending.append(pool.submit(self._read_piece, piece, work, idle))
-                del piece  # its bytes are the worker's, who is done with them before we are
                 if len(pending) > workers:
                     yield self._collected(pending.popleft())
             while pending:
@@ -132,7 +131,7 @@ class CsvRecords:
                 reader = _PieceReader(self, piece, cursor)
                 batch = reader.read()
                 rejects = reader.rejects()
-                del reader, piece
+                piece.done()
                 return work(cursor, batch), rejects
         finally:
             idle.append(connection)
