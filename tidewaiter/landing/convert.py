@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tidewaiter.landing.shape import LandedShape
     from tidewaiter.landing.source import SourceColumn
 
-KEY_HASHES = ("key_hash_1", "key_hash_2")
+KEY_HASH = "key_hash"
 
 _IS_FAULTY = "is_faulty"
 _RECORDS = "records_to_convert"
@@ -46,7 +46,7 @@ class Converted:
     Attributes:
         records: How many there were.
         rows: The sound ones as they are landed.
-        keys: Their `source_line` and two independent 64-bit hashes of their primary key.
+        keys: Their `source_line` and a 64-bit hash of their primary key.
         faulty: The others: `source_line` and raw columns.
     """
 
@@ -108,7 +108,7 @@ class Converter:
         lines: pa.Array,
         faulty: pa.Table,
     ) -> Converted:
-        keys = {SOURCE_LINE: lines} | {name: sound.pop(name) for name in KEY_HASHES}
+        keys = {SOURCE_LINE: lines, KEY_HASH: sound.pop(KEY_HASH)}
         for name in self._parties:
             sound[name] = self._pseudonymised(connection, name, sound[name])
         rows = self._shape.landed(sound | {SOURCE_LINE: lines}, len(lines))
@@ -171,8 +171,7 @@ class _ByRow:
         selected = [
             *map(quote_identifier, rest.varying),
             f"({is_faulty_sql(row_checks(rest))}) as {_IS_FAULTY}",
-            f"hash({', '.join(['1', *key])}) as {KEY_HASHES[0]}",
-            f"hash({', '.join(['2', *reversed(key)])}) as {KEY_HASHES[1]}",
+            f"hash({', '.join(['1', *key])}) as {KEY_HASH}",
         ]
         self._sql = (
             f"{rest.typed_layers(_RECORDS, *map(quote_identifier, kept))}\n"
@@ -182,7 +181,7 @@ class _ByRow:
     def convert(
         self, connection: duckdb.DuckDBPyConnection, columns: dict[str, pa.Array], records: int
     ) -> pa.Table:
-        """Return canonical columns, `is_faulty` and the hashes of the key."""
+        """Return canonical columns, `is_faulty` and the hash of the key."""
         used = {name: columns[name] for name in self._columns}
         return _run(connection, self._sql, pa.table(used or {"is_row": pa.nulls(records, pa.bool_())}))
 

@@ -78,13 +78,16 @@ def prepare_text(source: Path, text_format: CsvFormat, folder: Path, where: str)
     readable = folder / "source.csv"
     is_plain = text_format.encoding == "utf-8" and not text_format.skip_lines
     quote = text_format.quote
-    found = _survey(_chunks(source), quote) if is_plain and not _starts_with_mark(source) else None
+    has_header = not text_format.columns
+    found = None
+    if is_plain and not _starts_with_mark(source):
+        found = _survey(_chunks(source), quote, has_header=has_header)
     if found is not None and found[0].are_uniform:
         # A link, because DuckDB would take a bracket or a star in the name for a pattern.
         readable.symlink_to(source)
     else:
         _write_mended(source, text_format, readable, where)
-        found = _survey(_chunks(readable), quote)
+        found = _survey(_chunks(readable), quote, has_header=has_header)
     ends, marks = found
     if text_format.columns:
         if not ends.lines:
@@ -107,11 +110,13 @@ def _starts_with_mark(path: Path) -> bool:
         return handle.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
 
 
-def _survey(chunks: Iterable[bytes], quote: str) -> tuple[_LineEnds, Marks]:
-    """Return line ends and marks, from one look at the text."""
+def _survey(chunks: Iterable[bytes], quote: str, *, has_header: bool) -> tuple[_LineEnds, Marks]:
+    """Return line ends and marks, from one look at the text; what its first line holds marks no value."""
     ends, finder = _LineEnds(), MarkFinder(quote)
+    is_header = has_header
     for chunk in chunks:
-        finder.look(chunk)
+        finder.look(chunk.partition(b"\n")[2] if is_header else chunk)
+        is_header = False
         ends.lf += count_byte(chunk, b"\n")
         if carriage_returns := chunk.count(b"\r"):
             ends.cr += carriage_returns
@@ -124,7 +129,7 @@ def _survey(chunks: Iterable[bytes], quote: str) -> tuple[_LineEnds, Marks]:
 
 def _write_mended(source: Path, text_format: CsvFormat, target: Path, where: str) -> None:
     encoding, to_blank = text_format.encoding, text_format.skip_lines
-    ends, _ = _survey(utf8_chunks(source, encoding, where), text_format.quote)
+    ends, _ = _survey(utf8_chunks(source, encoding, where), text_format.quote, has_header=False)
     # Old Macintosh files end their lines with CR alone.
     mender = Mender(text_format, cr_ends_lines=ends.cr - ends.crlf > ends.lf)
     with target.open("wb") as writer:

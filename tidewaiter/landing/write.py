@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tidewaiter.landing.checks import PROBLEMS_TYPE, problem_sql
 from tidewaiter.landing.column_pseudonyms import ColumnPseudonymiser
-from tidewaiter.landing.convert import KEY_HASHES, Converter, problems_of_faulty_sql
+from tidewaiter.landing.convert import KEY_HASH, Converter, problems_of_faulty_sql
 from tidewaiter.landing.persons import join_pseudonyms, make_pseudonym_tables
 from tidewaiter.landing.receipts import QUARANTINE_FILE, ROWS_FILE
 from tidewaiter.landing.repeats import Repeats
@@ -35,8 +35,10 @@ _UNREADABLE = "unreadable"
 _SET_ASIDE = "set_aside"
 _EVIDENCE = "evidence"
 _PARTY_VALUES = "party_values"
-# Line and key hashes of the rows that were sound by themselves.
+# Line and hash of the key of the rows that were sound by themselves.
 _KEYS = "landed_keys"
+
+_FAULTY_AT_ONCE = 50_000
 
 _DUPLICATE_KIND = "same key as an earlier row of the file"
 _HELD_BACK_KIND = "sound, but held back with the refused extract"
@@ -139,25 +141,31 @@ class ExtractWriter:
             self.connection.execute(
                 f"create or replace table {table} ({SOURCE_LINE} BIGINT, problems {PROBLEMS_TYPE}{more})"
             )
-        hashes = ", ".join(f"{name} UBIGINT" for name in KEY_HASHES)
-        self.connection.execute(f"create or replace table {_KEYS} ({SOURCE_LINE} BIGINT, {hashes})")
+        self.connection.execute(f"create or replace table {_KEYS} ({SOURCE_LINE} BIGINT, {KEY_HASH} UBIGINT)")
 
     def _convert(self, rows: Path) -> int:
         """Convert all records, write the sound ones, gather the others, and return how many there are."""
         count = 0
+        faulty: list[pa.Table] = []
         shape = LandedShape(self.connection, self.mapping, self.raw)
         convert = Converter(self.mapping, shape, ColumnPseudonymiser(self.pseudonymiser, self.member_iso2))
         with RowsWriter(rows, shape) as writer:
             for converted in self.records.batches(convert):
                 count += converted.records
-                if converted.faulty.num_rows:
-                    self._note_faulty(converted.faulty)
+                faulty.append(converted.faulty)
+                # Not at once: to ask for reasons takes longer to prepare than to do for a few rows.
+                if sum(some.num_rows for some in faulty) > _FAULTY_AT_ONCE:
+                    self._note_faulty(faulty)
+                    faulty.clear()
                 self._note_keys(converted.keys)
                 writer.write(converted.rows)
+        self._note_faulty(faulty)
         return count
 
-    def _note_faulty(self, rows: pa.Table) -> None:
-        self.connection.register("faulty_rows", rows)
+    def _note_faulty(self, tables: list[pa.Table]) -> None:
+        if not any(table.num_rows for table in tables):
+            return
+        self.connection.register("faulty_rows", pa.concat_tables(tables))
         self.connection.execute(
             f"insert into {_FAULTY} {problems_of_faulty_sql(self.mapping, 'faulty_rows')}"
         )
@@ -185,14 +193,13 @@ class ExtractWriter:
         """
         key = [name for name in self.mapping.dataset.primary_key if name != "member_iso2"]
         columns = ", ".join(quote_identifier(name) for name in key)
-        hashes = ", ".join(KEY_HASHES)
         first_line = self._line_sql("first_line")
         message = f"{quote_literal('same ' + ', '.join(key) + ' as line ')} || {first_line}"
         self.connection.execute(f"""
             create or replace temp table suspects as
             select {SOURCE_LINE} from {_KEYS} semi join (
-                select {hashes} from {_KEYS} group by all having count(*) > 1
-            ) using ({hashes})
+                select {KEY_HASH} from {_KEYS} group by all having count(*) > 1
+            ) using ({KEY_HASH})
         """)
         if not self._count("suspects"):
             return
