@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tidewaiter import fingerprint
 from tidewaiter.canonical import Dataset, Field, load_dataset
 from tidewaiter.canonical.units import Unit
 from tidewaiter.contracts import Contract, CsvFormat, Extract, FieldMapping
@@ -68,8 +69,8 @@ class MappedField:
 
     @property
     def local_name(self) -> str:
-        """Column that holds the time in the member's zone."""
-        return f"local_{self.field.name}"
+        """Column that holds the time in the member's zone: one, where fields are the same time."""
+        return f"local_{fingerprint.of_json(self.local)[:16]}"
 
     @property
     def tried(self) -> str:
@@ -418,8 +419,17 @@ def _case(value: str, codes: dict[str, Any]) -> str:
 
 
 def _more(columns: dict[str, str], layer: str) -> str:
-    added = "".join(f", {sql} as {quote_identifier(name)}" for name, sql in columns.items())
-    return f"select *{added} from {layer}"
+    """Return a layer with more columns; what two of them have in common is computed once."""
+    first: dict[str, str] = {}
+    for name, sql in columns.items():
+        first.setdefault(sql, name)
+    added = "".join(f", {sql} as {quote_identifier(name)}" for sql, name in first.items())
+    query = f"select *{added} from {layer}"
+    twins = {name: first[sql] for name, sql in columns.items() if first[sql] != name}
+    if not twins:
+        return query
+    copied = "".join(f", {quote_identifier(of)} as {quote_identifier(name)}" for name, of in twins.items())
+    return f"select *{copied} from ({query})"
 
 
 def _at(contract: Contract, field: str) -> str:

@@ -118,8 +118,8 @@ def _survey(chunks: Iterable[bytes], quote: str, *, has_header: bool) -> tuple[_
         finder.look(chunk.partition(b"\n")[2] if is_header else chunk)
         is_header = False
         ends.lf += count_byte(chunk, b"\n")
-        if carriage_returns := chunk.count(b"\r"):
-            ends.cr += carriage_returns
+        if b"\r" in chunk:  # nowhere, in most files: to look is faster than to count
+            ends.cr += chunk.count(b"\r")
             ends.crlf += chunk.count(b"\r\n")
         if ends.last == b"\r" and chunk[:1] == b"\n":
             ends.crlf += 1
