@@ -34,8 +34,8 @@ def read_plain(piece: Piece, text_format: CsvFormat, positions: tuple[int, ...])
         positions: Columns wanted.
 
     Returns:
-        One row per line of the piece below its header; None where it is not plain, or has a line of
-        another number of columns, or text that is not UTF-8.
+        One row per line of the piece below its header; None where it is not plain, or has a blank line,
+        a line of another number of columns, or text that is not UTF-8.
     """
     text = piece.text
     if not piece.content or not positions or not _is_plain(piece, text_format):
@@ -50,7 +50,7 @@ def read_plain(piece: Piece, text_format: CsvFormat, positions: tuple[int, ...])
                 delimiter=text_format.delimiter,
                 quote_char=False,
                 double_quote=False,
-                ignore_empty_lines=False,
+                ignore_empty_lines=True,  # else each would be a row; this way the rows are too few
             ),
             csv.ConvertOptions(
                 include_columns=wanted,

@@ -291,24 +291,24 @@ class ExtractWriter:
         line = self._line_sql(f"found.{SOURCE_LINE}")
         return f"""
             with found as (
-                select {SOURCE_LINE}, problems, true as is_row from {_FAULTY}
-                union all select {SOURCE_LINE}, problems, true from {_SET_ASIDE}
-                union all select {SOURCE_LINE}, problems, false from {_UNREADABLE}
+                select {SOURCE_LINE}, problems, {SOURCE_LINE} as line_of_row from {_FAULTY}
+                union all select {SOURCE_LINE}, problems, {SOURCE_LINE} from {_SET_ASIDE}
+                union all select {SOURCE_LINE}, problems, null from {_UNREADABLE}
             )
             select
                 found.{SOURCE_LINE},
                 list_transform(found.problems, lambda problem: problem.message) as reasons,
                 list_transform(found.problems, lambda problem: problem.kind) as reason_kinds,
-                cast(case when is_row then json_object({pairs})
+                cast(case when line_of_row is not null then json_object({pairs})
                     else json_object('text_kept_in', {place}, 'line', {line}) end as VARCHAR)
                     as record,
                 {quote_literal(self.raw.extract_id)} as extract_id,
                 {quote_literal(self.raw.file_name)} as source_file
             from found
             left join {_EVIDENCE}
-                on found.is_row and found.{SOURCE_LINE} = {_EVIDENCE}.{SOURCE_LINE}{joins}
+                on found.line_of_row = {_EVIDENCE}.{SOURCE_LINE}{joins}
             left join {_PARTY_VALUES}
-                on found.is_row and found.{SOURCE_LINE} = {_PARTY_VALUES}.{SOURCE_LINE}{other_joins}
+                on found.line_of_row = {_PARTY_VALUES}.{SOURCE_LINE}{other_joins}
         """
 
     def _reasons(self) -> dict[str, int]:
