@@ -56,6 +56,7 @@ bench: $(VENV)/.dev ## Measure the steps of a run; writes JSON and a table
 	@$(BIN)/python tests/bench/landing.py
 	@$(BIN)/python tests/bench/synthetic.py
 	@$(BIN)/python tests/bench/features.py --items 1000000 3000000 10000000
+	@$(BIN)/python tests/bench/integrity.py --items 1000000 10000000
 
 bench-models: $(VENV)/.dev ## Measure the models (speed; accuracy where the Korean set is) and write the page
 	@$(BIN)/python tests/bench/models.py speed

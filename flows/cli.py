@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import config, members, models, privacy, quarantine, runs, serving, steps, synth
+from flows.commands import (
+    config,
+    integrity,
+    integrity_reading,
+    members,
+    models,
+    privacy,
+    quarantine,
+    runs,
+    serving,
+    steps,
+    synth,
+)
 from flows.commands.console import errors_for_people, set_up_logging
 from tidewaiter import __version__
 
@@ -24,6 +36,9 @@ app.add_typer(members.app, name="members")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(models.app, name="models")
+app.add_typer(integrity.app, name="integrity")
+for name, command in integrity_reading.COMMANDS.items():
+    integrity.app.command(name)(command)
 app.add_typer(config.app, name="config")
 app.add_typer(synth.app, name="synth")
 for command in (*runs.COMMANDS, *steps.COMMANDS, *serving.COMMANDS):

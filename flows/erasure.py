@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.dossiers import forget
 from flows.progress import step
 from flows.publish import publish_rewritten
 from tidewaiter.contracts import Contract, Extract, load_contract
@@ -130,7 +131,7 @@ class _Subject:
         return self.contract.member
 
     def remove_downstream(self, receipts: Iterable[Receipt]) -> dict[str, int]:
-        """Remove the subject's rows from published sets, scores and marts; return rows per table."""
+        """Remove the subject's rows from published sets, scores, signals and marts; return rows per table."""
         paths = self.settings.paths
         removed: dict[str, int] = {}
         with open_duckdb(self.settings) as connection:
@@ -143,10 +144,14 @@ class _Subject:
             publish_rewritten(self.settings, rewrite)
             for path in sorted((paths.scores / f"member={self.member}").rglob("*.parquet")):
                 _add(removed, "scores", self._filter(connection, path))
+            for path in sorted((paths.integrity / "signals" / f"member={self.member}").rglob("*.parquet")):
+                _add(removed, "integrity signals", self._filter(connection, path))
             prepare_staging(paths)  # staged files are second names of standing ones
             for mart in sorted(paths.marts.glob("*/*.parquet")):
                 for path in mart_files(mart):
                     _add(removed, f"marts {mart.parent.name}.{mart.stem}", self._filter(connection, path))
+        for place, count in forget(self.settings, self.member, self.pseudonym).items():
+            _add(removed, place, count)
         # Only dbt opens the warehouse, and it builds all of it from the landing: without it, it does.
         for path in paths.warehouse.parent.glob(f"{paths.warehouse.name}*"):
             path.unlink()

@@ -20,7 +20,18 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
-from flows import gates, ingest, learning, manifest, publish, record, transform, watching
+from flows import (
+    gates,
+    ingest,
+    integrity,
+    integrity_reading,
+    learning,
+    manifest,
+    publish,
+    record,
+    transform,
+    watching,
+)
 from flows.artifacts import publish_artifacts
 from flows.environment import prepare_environment
 from flows.lock import home_locked
@@ -122,6 +133,12 @@ def publish_task(member: str, fresh: list[str], carried: list[str]) -> Any:
     return publish.publish(load_settings(), fresh, carried)
 
 
+@_step("integrity", "integrity")
+def integrity_task(member: str) -> Any:
+    """Compute what is new of the member's integrity signals."""
+    return integrity.run(load_settings(), member)
+
+
 @flow(
     name="run", flow_run_name="run", timeout_seconds=12 * _HOUR, task_runner=_runner, validate_parameters=True
 )
@@ -204,6 +221,7 @@ def _run_members(
             _watch(outcome)
             if _going(outcome) and _transform(settings, outcome, "after_scoring"):
                 _publish(settings, outcome)
+                _integrity(settings, outcome)
     if outcome.publication_id is None and (current := publish.current_publication(settings)):
         outcome.publication_id = current["publication_id"]
         outcome.was_current = True
@@ -257,7 +275,16 @@ def _train(outcome: RunOutcome, codes: Iterable[str], training: Training) -> Non
 
 
 def _score(outcome: RunOutcome, from_date: date | None, to_date: date | None) -> None:
-    reports = _over_members(score_task, outcome, "scoring", from_date=from_date, to_date=to_date)
+    """Score side by side. A member that no model can score goes on: the rest of it is published."""
+    from ml.score import NoChampion
+
+    reports = _over_members(
+        score_task, outcome, "scoring", spared=NoChampion, from_date=from_date, to_date=to_date
+    )
+    for code in sorted(set(_going(outcome)) - set(reports)):
+        outcome.members[code].notes.append(
+            "not scored: no label to learn from, and no model of other members to score it by"
+        )
     for code, report in reports.items():
         member = outcome.members[code]
         member.items_scored = report.items_scored
@@ -292,19 +319,49 @@ def _publish(settings: Settings, outcome: RunOutcome) -> None:
     outcome.was_current = publication.was_current
 
 
+def _integrity(settings: Settings, outcome: RunOutcome) -> None:
+    """Look for signals that deserve a second look. Scores are published by now: it holds nobody back."""
+    inputs = transform.inputs_digest(manifest.read_manifest(settings))
+    try:
+        transform_task(member="integrity", stage="integrity", inputs=inputs)
+    except Exception as error:  # told in the outcome; the published set stands
+        outcome.notes.append(f"integrity was not looked at: {error}")
+        return
+    futures = {code: integrity_task.submit(member=code) for code in _going(outcome)}
+    for code, future in futures.items():
+        failure, member = _error_of(future), outcome.members[code]
+        if failure is not None:
+            member.notes.append(f"integrity was not looked at: {failure}")
+        else:
+            member.notes.append(f"integrity: {integrity.describe(future.result())}")
+    try:
+        integrity_reading.publish_signals(settings)
+    except Exception as error:  # told in the outcome; who reads the set finds the one before
+        outcome.notes.append(f"the integrity set was not published: {error}")
+
+
 def _going(outcome: RunOutcome) -> list[str]:
     return sorted(code for code, member in outcome.members.items() if member.goes_on)
 
 
-def _over_members(step: Any, outcome: RunOutcome, label: str, **arguments: Any) -> dict[str, Any]:
-    """Run a task for every member that goes on; take out those that fail; return the others' results."""
+def _over_members(
+    step: Any,
+    outcome: RunOutcome,
+    label: str,
+    spared: type[Exception] | tuple[type[Exception], ...] = (),
+    **arguments: Any,
+) -> dict[str, Any]:
+    """Run a task for every member that goes on; take out those that fail; return the others' results.
+
+    Members whose error is among the `spared` stay, without a result.
+    """
     futures = {code: step.submit(member=code, **arguments) for code in _going(outcome)}
     results: dict[str, Any] = {}
     for code, future in futures.items():
         error = _error_of(future)
         if error is None:
             results[code] = future.result()
-        else:
+        elif not isinstance(error, spared):
             outcome.members[code].stop(label, error)
     return results
 

@@ -33,6 +33,7 @@ def pages() -> dict[str, str]:
         "contract.md": contract_page(),
         "settings.md": settings_page(),
         "commands.md": commands_page(),
+        "indicators.md": indicators_page(),
     }
 
 
@@ -263,6 +264,52 @@ def commands_page() -> str:
         ]
         lines += _table(("parameter", "meaning"), rows) if rows else []
     return "\n".join(lines).rstrip() + "\n"
+
+
+def indicators_page() -> str:
+    """Return the catalogue of integrity indicators, from the file that the indicators themselves read."""
+    from ml.integrity.catalogue import load_catalogue
+
+    entries = load_catalogue()
+    lines = [
+        _NOTICE,
+        "# Integrity indicators",
+        "",
+        "Source: `ml/integrity/catalogue.yaml`. A signal means that something is to be checked, and nothing",
+        "more; see [ethics](../explanation/ethics.md). A family is what one indicator tests for one member",
+        "in one period. Where looks overlap, the level is spent over them.",
+        "",
+        *_table(("id", "question", "unit"), ((e.id, _one_line(e.question), e.unit) for e in entries)),
+    ]
+    for entry in entries:
+        looks = f"each {entry.looks.every}, over the {entry.looks.window_months} months before"
+        if entry.looks.in_term > 1:
+            looks += f"; the level is spent over {entry.looks.in_term} looks"
+        needs = [f"`{name}`" for name in entry.inputs]
+        needs += [f"parameter `{name}` of the contract" for name in entry.parameters]
+        rows = [
+            ("question", _one_line(entry.question)),
+            ("needs", ", ".join(needs)),
+            ("null hypothesis", _one_line(entry.null_hypothesis)),
+            ("test", _one_line(entry.test)),
+            ("looks", looks),
+            ("support", f"at least {entry.support_minimum:g} {entry.support_unit}"),
+            ("to be checked where", f"q at most {entry.alpha:g} ({entry.correction}); {_least(entry)}"),
+            ("what else may explain it", _sentences(entry.innocent_explanations)),
+            ("what to check", _sentences(entry.checks)),
+            ("what it cannot tell", _sentences(entry.limits)),
+            ("sources", "; ".join(entry.sources)),
+        ]
+        lines += ["", f"## {entry.id}: {entry.title}", "", *_table(("", ""), rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _least(entry: Any) -> str:
+    return f"effect at least {entry.minimum_effect:g} {entry.effect_unit}"
+
+
+def _sentences(texts: Sequence[str]) -> str:
+    return " ".join(_one_line(text) for text in texts)
 
 
 def write_pages(folder: Path = REFERENCE) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import Any
 from tidewaiter.settings import Settings
 
 REPORTS = "reports"
-_BASELINES = ("random_expected", "declared_duty", "risk_profile")
+_BASELINES = ("random_expected", "declared_duty", "risk_profile", "logistic_regression")
 _BASELINE_METRICS = ("auc", "average_precision", "precision_at_05", "revenue_at_05")
 
 
@@ -69,7 +69,7 @@ def _comparison_rows(compared: Any, *, every_metric: bool) -> list[dict[str, Any
                 row[f"{each.label} minus the first"] = _text(compared.over_first[each.label].get(key), 4)
             if any(row[each.label] for each in compared.contenders):
                 rows.append(row)
-    for name in _BASELINES:
+    for name in (known for known in _BASELINES if known in first.assessment.rankings):
         for metric in _BASELINE_METRICS:
             text = _text(first.assessment.rankings[name].get(metric))
             rows.append(

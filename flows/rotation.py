@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from flows.dossiers import forget_everybody
 from flows.progress import step
 from flows.quarantine import replay
 from tidewaiter.contracts import load_contract
@@ -124,6 +125,8 @@ def _begin(settings: Settings, receipts: list[Receipt], keep_old_days: int) -> d
 
 
 def _end(settings: Settings, state: dict[str, Any]) -> None:
+    # Signals and dossiers speak of pseudonyms that nobody has any more.
+    forget_everybody(settings, f"pseudonym key {state['old']} rotated")
     keep_until = datetime.fromisoformat(state["kept_until"]) if state["kept_until"] else _now()
     release(settings.paths, state["old"], keep_until)
     remove_expired_keys(settings.paths, _now())

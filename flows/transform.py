@@ -18,23 +18,30 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from flows.lock import held_descriptor, home_locked
 from flows.manifest import read_manifest
 from flows.progress import step
 from flows.versions import DBT_PROJECT, ManifestRow, data_version, transform_code_version
 from tidewaiter import fingerprint
 from tidewaiter.errors import Problem, TidewaiterError
-from tidewaiter.files import read_json, write_json_atomically
+from tidewaiter.files import read_json, replace_file_atomically, write_json_atomically
+from tidewaiter.landing.schema_files import NO_MEMBER, SCHEMA_EXTRACT
 from tidewaiter.marts import mart_files, prepare_staging, swap_staged
 from tidewaiter.settings import Settings
+from tidewaiter.warehouse import open_duckdb, quote_identifier, quote_literal
 
 logger = logging.getLogger(__name__)
 
-Stage = Literal["before_scoring", "after_scoring"]
+Stage = Literal["before_scoring", "after_scoring", "integrity"]
 
 _RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogNodeResult", "LogSeedResult", "LogUnitTestResult"}
 _SECONDS_TO_TERMINATE = 30
-_MARTS = ("trade", "features", "scores")
+_SCORING_SOURCES = Path("models") / "staging" / "_scoring__sources.yml"
+_MARTS = ("trade", "features", "scores", "integrity")
+# Marts of the stages that follow the first; it makes all others.
+_MARTS_OF_STAGE = {"scores": "after_scoring", "integrity": "integrity"}
 # What a build in parts can take in: the SQL finds the days that these are felt on. Of the others it can
 # where they do not feed features.
 _FOUND_BY_SQL = {"declaration_items", "exchange_rates", "tariff_rates"}
@@ -71,7 +78,8 @@ def transform(
 
     Args:
         settings: Resolved settings.
-        stage: `before_scoring` makes trade and features, `after_scoring` the score marts.
+        stage: `before_scoring` makes trade and features, `after_scoring` the score marts, `integrity` what
+            the integrity indicators test.
         inputs: Digest of everything the stage reads.
         rebuild_from: Make the features of this day and all later ones anew, whether or not anything changed.
 
@@ -112,6 +120,23 @@ def _prepare(settings: Settings, stage: Stage) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     if stage == "before_scoring":
         prepare_staging(settings.paths)
+    if stage == "after_scoring":
+        _write_score_schema(settings)
+
+
+def _write_score_schema(settings: Settings) -> None:
+    """Write a batch without a row, so that dbt has something to read where nothing could be scored."""
+    source = yaml.safe_load((DBT_PROJECT / _SCORING_SOURCES).read_text(encoding="utf-8"))
+    columns = ", ".join(
+        f"cast(null as {column['data_type']}) as {quote_identifier(column['name'])}"
+        for column in source["sources"][0]["tables"][0]["columns"]
+    )
+    target = settings.paths.scores / f"member={NO_MEMBER}" / f"run={SCHEMA_EXTRACT}" / "rows.parquet"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open_duckdb(settings) as connection, replace_file_atomically(target) as partial:
+        connection.execute(
+            f"copy (select {columns} where false) to {quote_literal(partial)} (format parquet)"
+        )
 
 
 def _build_arguments(stage: Stage, is_partial: bool, rebuild_from: date | None) -> list[str]:
@@ -237,11 +262,10 @@ def _last_words(said: Sequence[str]) -> str:
 
 
 def _marts_of(settings: Settings, stage: Stage) -> list[Path]:
-    scores = settings.paths.marts / "scores"
     return [
         file
         for mart in sorted(settings.paths.marts.glob("*/*.parquet"))
-        if mart.is_relative_to(scores) == (stage == "after_scoring")
+        if _MARTS_OF_STAGE.get(mart.parent.name, "before_scoring") == stage
         for file in mart_files(mart)
     ]
 

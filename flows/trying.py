@@ -8,24 +8,29 @@ from pathlib import Path
 from tidewaiter.canonical import DATASETS
 from tidewaiter.contracts import Contract, Extract, load_contract
 from tidewaiter.errors import Problem, UsageProblem, closest
-from tidewaiter.landing.replay import entry_for_file
+from tidewaiter.landing.replay import entries_for_file
 from tidewaiter.settings import Settings, load_settings
 
 
 @dataclass(frozen=True)
 class OpenedSample:
-    """What a sample is tried with."""
+    """What a sample is tried with.
+
+    Attributes:
+        extracts: The entries that the file feeds, one for each dataset.
+    """
 
     settings: Settings
     contract: Contract
-    extract: Extract
+    extracts: tuple[Extract, ...]
 
 
 def open_sample(member: str, path: Path, dataset: str | None) -> OpenedSample:
-    """Return the contract and its entry for a sample.
+    """Return the contract and its entries for a sample.
 
     Raises:
-        UsageProblem: Unknown member, file or dataset, or no single entry of the contract is for it.
+        UsageProblem: Unknown member, file or dataset, or no entry of the contract is for it, or two of one
+            dataset.
     """
     settings = load_settings()
     contract = load_contract(settings.members_dir, member)
@@ -39,4 +44,4 @@ def open_sample(member: str, path: Path, dataset: str | None) -> OpenedSample:
             )
         )
     known = next((name for name in DATASETS if name == dataset), None)
-    return OpenedSample(settings, contract, entry_for_file(contract, path.name, known))
+    return OpenedSample(settings, contract, entries_for_file(contract, path.name, known))

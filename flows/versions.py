@@ -18,7 +18,7 @@ _FEATURE_SOURCES = (
     "dbt_project.yml",
     "macros/**/*.sql",
     "models/staging/*landing*.sql",
-    "models/intermediate/**/*.sql",
+    "models/intermediate/*.sql",
     "models/marts/features/**/*.sql",
 )
 

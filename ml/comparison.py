@@ -23,7 +23,7 @@ from ml.assessment import (
     judged,
     sample_of,
 )
-from ml.baselines import Baseline, simple_baselines
+from ml.baselines import Baseline, logistic_baseline, simple_baselines
 from ml.bundle import Bundle
 from ml.config import ModelConfig
 from ml.data import TARGET_COLUMN, LabelledItems, Mask, feature_mart_columns, read_labelled
@@ -33,7 +33,6 @@ from tidewaiter.errors import Problem, TidewaiterError, UsageProblem
 from tidewaiter.settings import Settings
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 MOST = 6
@@ -109,15 +108,15 @@ def compare(settings: Settings, references: list[str], *, with_slices: bool = Tr
     starts = _common_starts(versions, configs)
     seed = configs[0].seed_for(settings)
     found = [
-        _contend(settings, client, version, config, starts)
-        for version, config in zip(versions, configs, strict=True)
+        _contend(settings, version, config, starts) for version, config in zip(versions, configs, strict=True)
     ]
-    items = found[0][2].items
-    if any(not _same_rows(items, scored.items) for _, _, scored in found):
+    items = found[0].scored.items
+    if any(not _same_rows(items, each.scored.items) for each in found):
         raise TidewaiterError(
             Problem("the marts changed while they were read", next_step="compare again, after the run")
         )
     baselines = simple_baselines(items.declared_tax_usd, items.risk_profile, seed)
+    baselines += _straight_line(found[0], seed)
     contenders = tuple(
         Contender(
             label=_label(version),
@@ -125,11 +124,11 @@ def compare(settings: Settings, references: list[str], *, with_slices: bool = Tr
             version=str(version.version),
             mlflow_run_id=version.run_id,
             config=config,
-            bundle=bundle,
-            scored=scored,
-            assessment=assess(scored, baselines, configs[0], seed, with_slices=with_slices),
+            bundle=each.bundle,
+            scored=each.scored,
+            assessment=assess(each.scored, baselines, configs[0], seed, with_slices=with_slices),
         )
-        for version, config, (_, bundle, scored) in zip(versions, configs, found, strict=True)
+        for version, config, each in zip(versions, configs, found, strict=True)
     )
     days = {
         str(member): items.registered_day[items.member_iso2 == member]
@@ -199,13 +198,18 @@ def _common_starts(versions: list[ModelVersion], configs: list[ModelConfig]) -> 
     }
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """A version's model, what it says of the common rows, and what was known before them."""
+
+    bundle: Bundle
+    scored: Scored
+    known: LabelledItems
+
+
 def _contend(
-    settings: Settings,
-    client: MlflowClient,
-    version: ModelVersion,
-    config: ModelConfig,
-    starts: dict[str, date],
-) -> tuple[ModelVersion, Bundle, Scored]:
+    settings: Settings, version: ModelVersion, config: ModelConfig, starts: dict[str, date]
+) -> _Judged:
     bundle = load_version(version, settings.threads)
     check_features(settings, bundle, f"{version.name}/{version.version}")
     items = read_labelled(settings, config, None, bundle.features, bundle.vocabularies, tuple(starts))
@@ -218,7 +222,23 @@ def _contend(
                 next_step="land later extracts with outcomes, then tidewaiter transform",
             )
         )
-    return version, bundle, score_items(bundle, unseen)
+    return _Judged(bundle, score_items(bundle, unseen), items.take(_known_before(items, starts)))
+
+
+def _straight_line(first: _Judged, seed: int) -> list[Baseline]:
+    """Return a logistic regression on the first version's features, where there is enough to learn from."""
+    if not 0 < int(first.known.is_irregular.sum()) < len(first.known):
+        return []
+    return [logistic_baseline(first.known, first.scored.items, seed, len(first.bundle.vocabularies))]
+
+
+def _known_before(items: LabelledItems, starts: dict[str, date]) -> Mask:
+    """Return which items were registered, and their labels known, before their member's start."""
+    inside = np.zeros(len(items), dtype=bool)
+    for member, start in starts.items():
+        before = (items.registered_day < np.datetime64(start)) & (items.label_at < np.datetime64(start))
+        inside |= (items.member_iso2 == member) & before
+    return inside
 
 
 def unseen_by(items: LabelledItems, starts: dict[str, date]) -> Mask:

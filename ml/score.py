@@ -214,13 +214,17 @@ def _sweep_stage(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
+class NoChampion(TidewaiterError):
+    """There is no model that could score the member: neither one of its own nor a pooled one."""
+
+
 def _champion(client: MlflowClient, config: ModelConfig, member_iso2: str) -> ModelVersion:
     names = [config.registered_name(member_iso2), config.registered_name(None)]
     for name in names:
         found = version_by_alias(client, name, CHAMPION)
         if found is not None:
             return client.get_model_version(name, str(found.version))
-    raise TidewaiterError(
+    raise NoChampion(
         Problem(
             f"no champion of {' or '.join(names)}",
             where=f"member {member_iso2}",

@@ -2,8 +2,8 @@
 
 The test protocol of leave-one-member-out (Park, Kim and Cha, AAAI 2022, ask the same question of their own
 method): the others' labels, and 0, 200, 1,000 or 5,000 of the member's own, judged on the member's last
-days. Three ways are compared: `local` learns from its own labels alone, `transfer` from the others' with its
-own weighing more, `pooled` from everybody's and all of its own (the upper bound).
+days. Three ways are compared: `local` learns from its own labels alone, `transfer` from the others' and its
+own, which weigh more the more there are, `pooled` from everybody's and all of its own (the upper bound).
 
 One thing is kinder than life: features such as past rates rest on all labels that the member has, also those
 that a row of the table does not learn from. It is equally kind to all three.
@@ -32,10 +32,12 @@ from tidewaiter.settings import Settings
 LABELS = (0, 200, 1_000, 5_000)
 METRICS = ("revenue_at_05", "precision_at_05", "recall_at_05", "average_precision", "auc")
 _LOCAL, _TRANSFER, _POOLED, _PROFILE, _DUTY = "local", "transfer", "pooled", "risk_profile", "declared_duty"
-# With its own labels, the receiving member counts for as much as all the others together, at most this.
+# n own labels hold n / (n + this) of all weight: so many say as much about the member as all the others do.
+_OWN_LABELS_WORTH_THE_OTHERS = 2_000
 _LARGEST_OWN_WEIGHT = 50.0
 _CALIBRATION_SHARE = 0.3
-_FEWEST_TO_CALIBRATE = 40
+# Rounds are stopped and scores calibrated on own labels where there are so many, else on the others'.
+_FEWEST_TO_CALIBRATE = 300
 
 Told = Callable[[int, int, str], None]
 
@@ -173,7 +175,8 @@ def _taught(
     later = my_later if can_calibrate and my_later.any() else others_later
     weight = np.ones(len(items))
     if others_fit.any() and my_fit.any():
-        weight[my_fit] = min(_LARGEST_OWN_WEIGHT, max(1.0, others_fit.sum() / my_fit.sum()))
+        each = float(others_fit.sum()) / _OWN_LABELS_WORTH_THE_OTHERS
+        weight[my_fit] = min(_LARGEST_OWN_WEIGHT, max(1.0, each))
     taught = replace(items, selection_probability=1.0 / weight) if others_fit.any() else items
     weights = config.weights.model_copy(update={"maximum": _LARGEST_OWN_WEIGHT})
     chosen = config.model_copy(update={"weights": weights}) if others_fit.any() else config

@@ -67,6 +67,11 @@ class Home:
         return self.root / "scores"
 
     @property
+    def integrity(self) -> Path:
+        """Signals on persons and firms, apart from everything that analysts open."""
+        return self.root / "integrity"
+
+    @property
     def publications(self) -> Path:
         """Published sets, immutable once written; `published` points at the current one."""
         return self.root / "publications"

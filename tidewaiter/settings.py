@@ -53,6 +53,9 @@ class Settings(BaseModel):
     publications_kept: int = Field(
         default=3, ge=1, description="Published sets kept for readers that still have one open."
     )
+    dossier_retention_days: int = Field(
+        default=365, ge=1, description="Days that an integrity dossier is kept where no case is open."
+    )
     mlflow_tracking_uri: str | None = Field(
         default=None, description="MLflow server; unset, a SQLite file under the home folder."
     )

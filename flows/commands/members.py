@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -157,11 +158,13 @@ def check_command(
     from tidewaiter.landing.trial import sample_files, try_landing
 
     tried = open_sample(member, sample, dataset)
-    with sample_files(sample, tried.extract) as found:
-        trials = [
-            try_landing(file, tried.extract, tried.contract, tried.settings, rows=rows, label=label)
-            for label, file in found
-        ]
+    trials = []
+    for extract in tried.extracts:
+        with sample_files(sample, extract) as found:
+            trials += [
+                try_landing(file, extract, tried.contract, tried.settings, rows=rows, label=label)
+                for label, file in found
+            ]
     if as_json:
         summaries = [_as_json(trial) for trial in trials]
         print_json(summaries[0] if len(summaries) == 1 else summaries)
@@ -186,15 +189,30 @@ def diff_command(
     tried = open_sample(member, file, dataset)
     rows: list[dict[str, Any]] = []
     stops = False
-    with sample_files(file, tried.extract) as found:
-        for label, path in found:
-            drift, retyped = compare_file(path, tried.extract, tried.contract, tried.settings)
-            named = {"file": label} if len(found) > 1 else {}
-            rows += [named | row for row in _changes(drift, retyped)]
-            stops = stops or bool(drift.stops or retyped)
+    for extract in tried.extracts:
+        fed = {"dataset": extract.dataset} if len(tried.extracts) > 1 else {}
+        with sample_files(file, extract) as found:
+            for label, path in found:
+                drift, retyped = compare_file(path, extract, tried.contract, tried.settings)
+                named = {"file": label} if len(found) > 1 else {}
+                rows += [fed | named | row for row in _changes(drift, retyped)]
+                stops = stops or bool(drift.stops or retyped)
+    rows = _unused_by_all(rows, len(tried.extracts))
     print_rows(rows, as_json=as_json, title="" if as_json else f"{file.name} against the contract")
     if stops:
         raise typer.Exit(int(ExitCode.GATE_REFUSED))
+
+
+def _unused_by_all(rows: list[dict[str, Any]], entries: int) -> list[dict[str, Any]]:
+    """Leave out columns that one entry does not use and another does, and name the others once."""
+    if entries == 1:
+        return rows
+    of_all = {
+        (row.get("file"), row["column"]): row | {"dataset": ""} for row in rows if row["change"] == "not used"
+    }
+    times = Counter((row.get("file"), row["column"]) for row in rows if row["change"] == "not used")
+    changed = [row for row in rows if row["change"] != "not used"]
+    return changed + [row for place, row in of_all.items() if times[place] == entries]
 
 
 def _changes(drift: Any, retyped: Any) -> list[dict[str, Any]]:
@@ -236,20 +254,21 @@ def _print_trial(trial: Any, *, is_one_of_several: bool) -> None:
     if is_one_of_several:
         print_rows([{"file": trial.file, "dataset": trial.dataset}], as_json=False)
         typer.echo()
-    _print_mapped(trial.rows)
+    _print_mapped(trial)
     typer.echo()
     print_rows(_findings(trial), as_json=False, title="Problems")
     typer.echo(f"\n{trial.rows_sound:,} of {trial.rows_in:,} rows are sound; {_verdict(trial)}")
 
 
-def _print_mapped(rows: tuple[dict[str, Any], ...]) -> None:
+def _print_mapped(trial: Any) -> None:
     """Print rows with a line for each field: there are more fields than fit side by side."""
+    rows = trial.rows
     if not rows:
         typer.echo("no row could be mapped")
         return
     fields = [name for name in rows[0] if name != "source_line"]
     print_rows(
-        [{"field": name} | {f"line {row['source_line']}": row[name] for row in rows} for name in fields],
+        [{"field": name} | {trial.place(row["source_line"]): row[name] for row in rows} for name in fields],
         as_json=False,
         title="First mapped rows",
     )

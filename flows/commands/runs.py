@@ -108,7 +108,14 @@ def _print_outcome(settings: Any, outcome: Any, *, as_json: bool) -> None:
                 "published_rows": outcome.published_rows,
                 "members": rows,
                 "problems": {code: member.problems for code, member in outcome.members.items()},
-                "notes": outcome.notes,
+                "notes": [
+                    *outcome.notes,
+                    *(
+                        f"{code}: {note}"
+                        for code, one in sorted(outcome.members.items())
+                        for note in one.notes
+                    ),
+                ],
             }
         )
         return

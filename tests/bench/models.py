@@ -4,6 +4,7 @@ Usage:
   python tests/bench/models.py speed [--rows 1e6] [--score-rows 1e7] [--threads 2]
   python tests/bench/models.py korea      (needs TIDEWAITER_KOREA_DIR; goes through the real commands)
   python tests/bench/models.py price      (needs TIDEWAITER_KOREA_DIR; size of the trees against accuracy)
+  python tests/bench/models.py transfer   (needs TIDEWAITER_HOME with the marts of several members)
   python tests/bench/models.py write      (the page, from the latest of each)
 
 Every measured step of `speed` is a process of its own, so that its peak memory is its own.
@@ -54,7 +55,7 @@ _LINE = (
 def main() -> None:
     """Run what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["speed", "korea", "price", "write", *_STEPS])
+    parser.add_argument("what", choices=["speed", "korea", "price", "transfer", "write", *_STEPS])
     parser.add_argument("--rows", type=float, default=1e6)
     parser.add_argument("--score-rows", type=float, default=1e7)
     parser.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 2))
@@ -66,7 +67,9 @@ def main() -> None:
     if arguments.what == "write":
         PAGE.write_text(_page(), encoding="utf-8")
         return
-    found = {"speed": _speed, "korea": _korea, "price": _price}[arguments.what](arguments)
+    found = {"speed": _speed, "korea": _korea, "price": _price, "transfer": _transfer}[arguments.what](
+        arguments
+    )
     (RESULTS / f"models-{arguments.what}.json").write_text(
         json.dumps(found, indent=2) + "\n", encoding="utf-8"
     )
@@ -436,13 +439,25 @@ def _price(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"rows": table}
 
 
+# Members teaching each other -------------------------------------------------------------------------
+
+
+def _transfer(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `tidewaiter models transfer` says of the home in `TIDEWAITER_HOME`."""
+    command = [*COMMAND, "models", "transfer", "--json"]
+    environment = os.environ | {"TIDEWAITER_THREADS": str(arguments.threads)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return {"rows": json.loads(done.stdout)}
+
+
 # The page --------------------------------------------------------------------------------------------
 
 
 def _page() -> str:
     template = (PROJECT_ROOT / "tests" / "bench" / "models.md").read_text(encoding="utf-8")
-    parts = {"speed": "", "korea": "", "price": ""}
-    for name, render in (("speed", _speed_table), ("korea", _korea_table), ("price", _price_table)):
+    parts = {}
+    tables = {"speed": _speed_table, "korea": _korea_table, "price": _price_table}
+    for name, render in (tables | {"transfer": _transfer_table}).items():
         path = RESULTS / f"models-{name}.json"
         if path.is_file():
             parts[name] = render(json.loads(path.read_text(encoding="utf-8")))
@@ -537,6 +552,21 @@ def _price_table(found: dict[str, Any]) -> str:
             f" {one['auc']:.4f} | {one['average_precision']:.4f} | {one['novel/auc']:.4f} |"
             f" {one['calibration_error']:.4f} | {one['exact_reasons_per_cpu_second']:,} |"
         )
+    return "\n".join(lines)
+
+
+def _transfer_table(found: dict[str, Any]) -> str:
+    ways = ("local", "transfer", "pooled", "risk_profile")
+    lines = _head(
+        *("member", "own labels", *(f"{way.replace('_', ' ')}: revenue at 5 %" for way in ways)),
+        *("times local", *(f"{way.replace('_', ' ')}: average precision" for way in ways)),
+        "negative",
+    )
+    for one in found["rows"]:
+        cells = [one["member"], f"{one['own_labels']:,}"]
+        cells += [one[f"{way}_revenue_at_05"] for way in ways] + [one["times_local_revenue"]]
+        cells += [one[f"{way}_average_precision"] for way in ways]
+        lines.append(f"| {' | '.join(cells)} | {'yes' if one['negative_transfer'] else 'no'} |")
     return "\n".join(lines)
 
 

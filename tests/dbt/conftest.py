@@ -94,7 +94,7 @@ class Warehouse:
             self.home / "landing" / "extracts" / "manifest.parquet",
         )
         self._write_scores(connection)
-        for folder in ("warehouse", "marts/trade", "marts/features", "marts/scores"):
+        for folder in ("warehouse", "marts/trade", "marts/features", "marts/scores", "marts/integrity"):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
 
     def _write_landed(self, connection: duckdb.DuckDBPyConnection, dataset: str, rows: str) -> None:

@@ -46,7 +46,7 @@ def test_every_built_column_is_described_and_no_other(built: Any) -> None:
 
 def test_schemas_carry_no_prefix(built: Any) -> None:
     schemas = {model["schema"] for model in _nodes(built, "model")}
-    assert schemas == {"staging", "intermediate", "trade", "features", "scores"}
+    assert schemas == {"staging", "intermediate", "trade", "features", "scores", "integrity"}
 
 
 def test_contracts_are_enforced_on_whatever_is_published(built: Any) -> None:

@@ -315,7 +315,16 @@ def test_the_truth_behind_the_extracts_is_not_needed(undisturbed):
 
 def test_running_again_changes_nothing(undisturbed):
     def everything() -> dict[str, tuple[int, int]]:
-        kept = ("raw", "landing", "marts", "scores", "publications", "mlflow/artifacts", "warehouse")
+        kept = (
+            "raw",
+            "landing",
+            "marts",
+            "scores",
+            "publications",
+            "mlflow/artifacts",
+            "warehouse",
+            "integrity",
+        )
         return {
             str(path): (path.stat().st_mtime_ns, path.stat().st_size)
             for name in kept

@@ -6,6 +6,8 @@ All read the same files of a synthetic member; their contracts map different sub
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -60,17 +62,22 @@ def contract_of(member: str, full: dict[str, Any]) -> dict[str, Any]:
     return full | {"member": member, "extracts": [items | {"fields": fields}]}
 
 
+def write_contracts(home: Path, members: Iterable[str]) -> str:
+    """Write the contracts of these members and return the folder that they are in."""
+    full = yaml.safe_load((PROJECT_ROOT / "members" / "xa" / "contract.yaml").read_text(encoding="utf-8"))
+    for member in members:
+        folder = home / "members" / member.lower()
+        folder.mkdir(parents=True)
+        (folder / "contract.yaml").write_text(yaml.safe_dump(contract_of(member, full)), encoding="utf-8")
+    return str(home / "members")
+
+
 @pytest.fixture(scope="module")
 def ran(install) -> Any:
     """A home with the five members, on which `tidewaiter run` ended well."""
     there = install("subsets")
     generate_members(there.settings.paths, ["XA"], {"XA": ITEMS})
-    full = yaml.safe_load((PROJECT_ROOT / "members" / "xa" / "contract.yaml").read_text(encoding="utf-8"))
-    for member in SUBSETS:
-        folder = there.home / "members" / member.lower()
-        folder.mkdir(parents=True)
-        (folder / "contract.yaml").write_text(yaml.safe_dump(contract_of(member, full)), encoding="utf-8")
-    there.call_well("run", TIDEWAITER_MEMBERS_DIR=str(there.home / "members"))
+    there.call_well("run", TIDEWAITER_MEMBERS_DIR=write_contracts(there.home, SUBSETS))
     return there
 
 
@@ -129,3 +136,21 @@ def test_a_member_without_labels_is_scored_by_the_pooled_model(ran):
         )
     assert models["XM"].endswith("pooled")
     assert models["XN"].endswith("xn")
+
+
+def test_a_member_that_nobody_can_score_is_published_without_scores(install):
+    """No label of its own, and no other member: there is nothing to learn from."""
+    there = install("alone")
+    generate_members(there.settings.paths, ["XA"], {"XA": ITEMS})
+    members = write_contracts(there.home, ["XM"])
+    outcome = json.loads(there.call_well("run", "--json", TIDEWAITER_MEMBERS_DIR=members))
+    (row,) = outcome["members"]
+    assert (row["member"], row["state"]) == ("XM", "published")
+    assert "no label to learn from" in json.dumps(outcome)
+    with duckdb.connect(str(there.publication / DUCKDB_FILE), read_only=True) as published:
+        counts = [
+            published.execute(f"select count(*) from {table}").fetchone()[0]
+            for table in ("trade.declaration_items", "scores.declaration_items")
+        ]
+    assert counts[0] > 0.9 * ITEMS
+    assert counts[1] == 0

@@ -81,6 +81,24 @@ def entry_for_receipt(contract: Contract, receipt: Receipt) -> Extract:
     return entry_for_file(contract, receipt.source_file, receipt.dataset)
 
 
+def entries_for_file(
+    contract: Contract, file_name: str, dataset: DatasetName | None = None
+) -> tuple[Extract, ...]:
+    """Return the contract's entries that a file feeds, one for each dataset; the only one there is will do.
+
+    Raises:
+        UsageProblem: There is none, or more than one of a dataset.
+    """
+    matching = [
+        entry
+        for entry in contract.extracts
+        if dataset in (None, entry.dataset) and _matches(file_name, entry.files)
+    ]
+    if len({entry.dataset for entry in matching}) == len(matching) > 0:
+        return tuple(matching)
+    return (entry_for_file(contract, file_name, dataset),)
+
+
 def entry_for_file(contract: Contract, file_name: str, dataset: DatasetName | None = None) -> Extract:
     """Return the contract's entry for a file, by its name; the only one there is will do.
 

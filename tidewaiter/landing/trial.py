@@ -67,6 +67,7 @@ class Trial:
         limit: The share of faulty rows that it lets through.
         findings: Faults, commonest first.
         rows: First mapped rows, parties as throw-away pseudonyms; only fields that the contract maps.
+        blocks: Blocks of each record of the file, where they are the rows; else 1.
     """
 
     file: str
@@ -77,6 +78,12 @@ class Trial:
     limit: float
     findings: tuple[Finding, ...]
     rows: tuple[dict[str, Any], ...]
+    blocks: int = 1
+
+    def place(self, source_line: int) -> str:
+        """Return where a row stands, in words."""
+        line, block = divmod(source_line - 1, self.blocks)
+        return f"line {line + 1}" if self.blocks == 1 else f"line {line + 1}, block {block + 1}"
 
     @property
     def share_landed(self) -> float:
@@ -148,6 +155,7 @@ def try_landing(
         limit=limit,
         findings=tuple(sorted(findings, key=lambda one: (-one.rows, one.kind))),
         rows=tuple(first),
+        blocks=1 if receipt.wide is None else receipt.wide.blocks,
     )
 
 

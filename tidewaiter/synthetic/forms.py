@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -59,10 +60,12 @@ class Form(Protocol):
 
 @dataclass(frozen=True)
 class Delimited:
-    """Text with a header line.
+    """Delimited text.
 
     Attributes:
         quoted: Headers whose values are always in double quotes.
+        title: A line above everything else; empty for none.
+        has_header: Whether a line names the columns.
     """
 
     delimiter: str = ","
@@ -70,11 +73,18 @@ class Delimited:
     null_text: str = ""
     quoted: frozenset[str] = frozenset()
     separator: str = "\n"
-    first_line: int = 2
+    title: str = ""
+    has_header: bool = True
+
+    @property
+    def first_line(self) -> int:
+        """Number of the first line below title and header."""
+        return 1 + bool(self.title) + self.has_header
 
     def head(self, headers: list[str]) -> str:
-        """Return the header line."""
-        return self.delimiter.join(headers) + "\n"
+        """Return title and header line."""
+        above = [self.title] * bool(self.title) + [self.delimiter.join(headers)] * self.has_header
+        return "".join(f"{line}\n" for line in above)
 
     def tail(self) -> str:
         """Return nothing."""
@@ -188,19 +198,55 @@ class JsonRows:
 
 
 @dataclass(frozen=True)
+class JsonArrays:
+    """One JSON document in which each row is an array of texts, the names of the columns apart."""
+
+    encoding: str = "utf-8"
+    null_text: str = ""
+    separator: str = ",\n"
+    first_line: int = 1
+
+    def head(self, headers: list[str]) -> str:
+        """Return the names, and what opens the rows."""
+        return f'{{"columns": {json.dumps(headers)}, "rows": [\n'
+
+    def tail(self) -> str:
+        """Return what closes the rows and the document."""
+        return "\n]}\n"
+
+    def lines(self, texts: pa.Table) -> pa.Array:
+        """Put each row into an array."""
+        return pc.binary_join_element_wise('["', joined(texts.columns, '", "', self.null_text), '"]', "")
+
+    def cut(self, lines: pa.Array) -> pa.Array | None:
+        """Return none: a broken document is refused as a whole."""
+        return None
+
+    def lengthened(self, lines: pa.Array) -> pa.Array | None:
+        """Return none."""
+        return None
+
+
+@dataclass(frozen=True)
 class XmlRows:
-    """One element per row, its columns elements within."""
+    """One element per row, its columns elements within.
+
+    Attributes:
+        above: Elements that stand before all rows, with their texts.
+    """
 
     record: str
     root: str
+    above: Mapping[str, str] = field(default_factory=dict)
     encoding: str = "utf-8"
     null_text: str = ""
     separator: str = "\n"
     first_line: int = 1
 
     def head(self, headers: list[str]) -> str:
-        """Return the declaration and the opening tag of the root."""
-        return f'<?xml version="1.0" encoding="UTF-8"?>\n<{self.root}>\n'
+        """Return the declaration, the opening tag of the root, and what stands before the rows."""
+        above = "".join(f"  <{name}>{text}</{name}>\n" for name, text in self.above.items())
+        return f'<?xml version="1.0" encoding="UTF-8"?>\n<{self.root}>\n{above}'
 
     def tail(self) -> str:
         """Return the closing tag of the root."""

@@ -92,16 +92,18 @@ class Sending:
 
     def spell(self, kind: FileKind, table: pa.Table) -> pa.Table:
         """Return the columns of a kind of file as text, in the order of the table's rows."""
-        return self.spell_columns(dict(kind.columns), table)
+        return self.spell_columns(dict(kind.columns), table, kind.rows)
 
-    def spell_columns(self, columns: dict[str, str], table: pa.Table) -> pa.Table:
-        """Return expressions over a table as text columns."""
+    def spell_columns(
+        self, columns: dict[str, str], table: pa.Table, rows: str = "select * from drawn"
+    ) -> pa.Table:
+        """Return expressions over a table, or over rows made of it, as text columns."""
         currency = quote_literal(self._request.profile.currency_code)
         projection = ", ".join(f"{sql} as {quote_identifier(header)}" for header, sql in columns.items())
         self._connection.register("drawn", table)
         try:
             return self._connection.sql(
-                f"select {projection} from (select *, {currency} as currency_code from drawn)"
+                f"select {projection} from (select *, {currency} as currency_code from ({rows}))"
             ).to_arrow_table()
         finally:
             self._connection.unregister("drawn")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import zipfile
+from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -132,6 +137,93 @@ def test_quarantine_is_listed_shown_and_replayed(landed):
     assert (done["landed_before"], done["landed_after"], done["outcome"]) == (59, 60, "landed again")
     assert found("quarantine", "list") == []
     run("quarantine", "show", "ffff", exit_code=2)
+    # Asked for again, nothing is there twice: same rows, same bytes, same time of arrival.
+    folder = landed.paths.landing / "declaration_items" / "member=XD" / f"extract={row['extract']}"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (again,) = found("quarantine", "replay", row["extract"][:6])
+    assert (again["landed_before"], again["landed_after"], again["outcome"]) == (60, 60, "unchanged")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [one.name for one in folder.parent.iterdir()] == [folder.name]
+    assert found("ingest", "--member", "XD")[0]["rows_landed"] == 60
+
+
+def test_a_file_that_feeds_two_datasets_is_tried_for_both(there):
+    run("members", "init", "XD", sample_of(there))
+    path = there.members_dir / "xd" / "contract.yaml"
+    contract = yaml.safe_load(path.read_text())
+    (items,) = contract["extracts"]
+    unpivot = {
+        "name": "event",
+        "blocks": ["LANE_SET", "RELEASED"],
+        "columns": {"at": ["Registration date", "Registration date"], "to": ["Office", None]},
+        "row_if": ["at"],
+    }
+    fields = {name: items["fields"][name] for name in ("declaration_id", "item_no")}
+    fields |= {
+        "event_code": {"column": "event"},
+        "event_at": {"column": "at", "formats": ["%d/%m/%Y"]},
+        "to_value": {"column": "to"},
+    }
+    events = items | {
+        "dataset": "declaration_events",
+        "fields": fields,
+        "format": items["format"] | {"unpivot": unpivot},
+    }
+    path.write_text(yaml.safe_dump(contract | {"extracts": [items, events]}))
+    told = run("members", "check", "XD", sample_of(there)).output
+    assert "59 of 60 rows are sound" in told
+    assert "120 of 120 rows are sound" in told
+    assert "line 2, block 2" in told
+    assert {one["dataset"] for one in found("members", "check", "XD", sample_of(there))} == {
+        *("declaration_items", "declaration_events")
+    }
+    changed = sample_of(there).with_name("declarations_2025.csv")
+    changed.write_text(SAMPLE.replace("Net weight", "Something else", 1).replace("Item;", "Line;", 1))
+    rows = json.loads(run("members", "diff", "XD", changed, "--json", exit_code=3).stdout)
+    assert [(row["dataset"], row["change"], row["column"]) for row in rows if row["column"] == "Item"] == [
+        ("declaration_items", "missing", "Item"),
+        ("declaration_events", "missing", "Item"),
+    ]
+    assert [row["column"] for row in rows if row["change"] == "not used"] == ["Line", "Something else"]
+
+
+def packed(content: str, kind: str, path: Path) -> Path:
+    """Pack a file as a member may: alone, or in an archive with one that does not belong here."""
+    if kind == "gz":
+        path.write_bytes(gzip.compress(content.encode()))
+    elif kind == "zst":
+        path.write_bytes(pa.compress(content.encode(), codec="zstd", asbytes=True))
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("declarations_01.csv", content)
+            archive.writestr("declarations_02.csv", content)
+            archive.writestr("readme.txt", "nothing of the kind")
+    return path
+
+
+@pytest.mark.parametrize(("kind", "files"), [("gz", 1), ("zst", 1), ("zip", 2)])
+def test_packed_files_are_checked_and_compared_as_they_are_landed(there, tmp_path, kind, files):
+    contract = there.members_dir / "xd" / "contract.yaml"
+    run("members", "init", "XD", sample_of(there))
+    contract.write_text(
+        contract.read_text()
+        .replace('files: ["declarations_*.csv"]', f'files: ["declarations_*.{kind}"]')
+        .replace('null_values: [""]', 'null_values: [""]\n    archive: {members: ["*.csv"]}')
+    )
+    sent = packed(SAMPLE, kind, tmp_path / f"declarations_2024.csv.{kind}")
+    done = run("members", "check", "XD", sent)
+    assert done.output.count("59 of 60 rows are sound") == files
+    assert ("declarations_02.csv" in done.output) is (kind == "zip")
+    changed = packed(
+        SAMPLE.replace("Office;", "Customs office;", 1), kind, tmp_path / f"declarations_2025.csv.{kind}"
+    )
+    told = run("members", "diff", "XD", changed, exit_code=3).output
+    assert told.count("now 'Customs office'?") == files
+    sample_of(there).unlink()
+    packed(SAMPLE, kind, sample_of(there).with_name(f"declarations_2024.csv.{kind}"))
+    landed = found("ingest", "--member", "XD")
+    # Two files of an archive with the same bytes are one extract.
+    assert [(row["rows_in"], row["rows_landed"]) for row in landed] == [(60, 59)]
 
 
 def make_marts_and_publish(settings):

@@ -7,7 +7,9 @@ import pytest
 from flows import reference
 
 
-@pytest.mark.parametrize("name", ["tables.md", "canonical.md", "contract.md", "settings.md", "commands.md"])
+@pytest.mark.parametrize(
+    "name", ["tables.md", "canonical.md", "contract.md", "settings.md", "commands.md", "indicators.md"]
+)
 def test_page_is_up_to_date(name):
     committed = (reference.REFERENCE / name).read_text(encoding="utf-8")
     assert committed == reference.pages()[name], "run `make docs` and commit the pages"

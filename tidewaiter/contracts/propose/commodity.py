@@ -66,10 +66,11 @@ def _digits(column: ColumnProfile) -> int:
 
 
 def _is_commodity(column: ColumnProfile) -> bool:
-    """Whether the values alone say so: even lengths from six digits on, many of them, each often."""
+    """Whether the values alone say so: even lengths from six digits on, headings that exist, each often."""
     full = sum(share for digits, share in column.hs_digits.items() if digits in (6, 8, 10))
     return (
         full >= _SURE
+        and column.headings >= _MOST
         and column.date_format is None
         and column.distinct >= _VARIED
         and column.distinct <= column.values / 2

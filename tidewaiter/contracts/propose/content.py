@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tidewaiter.contracts.propose.names import fold, vocabulary
@@ -28,6 +29,12 @@ DATE_FORMATS = (
     "%m/%d/%y",
     "%d%m%Y",
 )
+_MONTH_FORMATS = {
+    "%Y%m": "(19[6-9]|20[0-9])[0-9](0[1-9]|1[0-2])",
+    "%Y-%m": "(19[6-9]|20[0-9])[0-9]-(0[1-9]|1[0-2])",
+    "%Y/%m": "(19[6-9]|20[0-9])[0-9]/(0[1-9]|1[0-2])",
+    "%m/%Y": "(0?[1-9]|1[0-2])/(19[6-9]|20[0-9])[0-9]",
+}
 _TIMES = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f")
 _MOST_VALUES = 40
 _NULL_SPELLINGS = ("-", "--", "NULL", "null", "N/A", "n/a", "\\N", "#N/A", "S/N", "ND", "N/D", "(null)", ".")
@@ -35,6 +42,7 @@ _BLANKS = "\u00a0\u202f"  # no-break blanks between groups of digits
 _SOME_SHARE = 0.005
 _POINTED_CODE = r"[0-9]{4}([.][0-9]{2}){1,4}"
 _NEARLY_ALL = 0.9
+_FEW_VALUES = 20
 
 
 @dataclass(frozen=True)
@@ -58,8 +66,10 @@ class ColumnProfile:
         number, whole, country, currency: Shares that read as such.
         hs_digits: Shares by number of digits, of values that look like a commodity code.
         hs_has_points: Commodity codes are written with points, as in 0101.21.00.
+        headings: Share of those whose first four digits are a heading of the Harmonized System.
         date_format: The format that reads nearly all values, if one does.
         is_ambiguous_date: Day and month could be the other way round.
+        month_format: The format that reads nearly all values as months, if one does.
         most_common: Values with their counts, commonest first, where there are not too many.
     """
 
@@ -74,8 +84,10 @@ class ColumnProfile:
     currency: float
     hs_digits: dict[int, float]
     hs_has_points: bool
+    headings: float
     date_format: str | None
     is_ambiguous_date: bool
+    month_format: str | None
     most_common: tuple[tuple[str, int], ...]
 
     @property
@@ -223,8 +235,10 @@ def profile_column(
             ).fetchall()
         },
         hs_has_points=has_points,
+        headings=_headings(connection, relation, code) if distinct > 1 and number else 0.0,
         date_format=date_format,
         is_ambiguous_date=is_ambiguous,
+        month_format=_month_format(connection, relation, values),
         most_common=tuple(
             (str(value), int(count))
             for value, count in connection.execute(
@@ -246,16 +260,8 @@ def _date_format(
     with_times = [
         f"{day}{between}{time}" for day in DATE_FORMATS for between in (" ", "T") for time in _TIMES
     ]
-    formats = [*DATE_FORMATS, *with_times]
-    counts = _counts(
-        connection,
-        "select "
-        + ", ".join(
-            f"count(*) filter (year(try_strptime(v, {quote_literal(form)})) between 1980 and 2100)"
-            for form in formats
-        )
-        + f" from {relation}",
-    )
+    formats = _plausible(connection, relation, [*DATE_FORMATS, *with_times])
+    counts = _days_read(connection, relation, formats) if formats else ()
     fitting = [form for form, count in zip(formats, counts, strict=True) if count >= _NEARLY_ALL * values]
     if not fitting:
         return None, False
@@ -263,6 +269,61 @@ def _date_format(
     best = max(fitting, key=lambda form: (counts[formats.index(form)], -formats.index(form)))
     other = best.replace("%d", "\0").replace("%m", "%d").replace("\0", "%m")
     return best, other != best and other in fitting and "/" in best
+
+
+def _month_format(connection: duckdb.DuckDBPyConnection, relation: str, values: int) -> str | None:
+    """Return the format that reads nearly all values as months since 1960, and none else."""
+    counts = _counts(
+        connection,
+        "select "
+        + ", ".join(
+            f"count(*) filter (regexp_full_match(v, {quote_literal(shape)}))"
+            for shape in _MONTH_FORMATS.values()
+        )
+        + f" from {relation}",
+    )
+    found = [
+        form for form, count in zip(_MONTH_FORMATS, counts, strict=True) if count >= _NEARLY_ALL * values
+    ]
+    return found[0] if values and found else None
+
+
+def _headings(connection: duckdb.DuckDBPyConnection, relation: str, code: str) -> float:
+    """Return the share of codes whose first four digits are a heading of the Harmonized System."""
+    codes = connection.execute(
+        "select left(lpad(v, cast(len(v) + len(v) % 2 as INTEGER), '0'), 4) as heading, count(*)"
+        f" from (select {code} as v from {relation}) where regexp_full_match(v, '[0-9]{{5,12}}') group by all"
+    ).fetchall()
+    highest = vocabulary()["highest_heading"]
+    total = sum(count for _, count in codes)
+    real = sum(count for head, count in codes if 1 <= int(head[2:]) <= highest.get(int(head[:2]), 0))
+    return real / total if total else 0.0
+
+
+def _plausible(connection: duckdb.DuckDBPyConnection, relation: str, formats: list[str]) -> list[str]:
+    """Return the formats that read some of a few values: to plan a query of all of them takes seconds."""
+    some = connection.execute(
+        f"select v from (select v from {relation} where v is not null)"
+        f" using sample reservoir({_FEW_VALUES} rows) repeatable (1)"
+    ).fetchall()
+    return [form for form in formats if any(_reads(form, value) for (value,) in some)]
+
+
+def _reads(form: str, value: str) -> bool:
+    try:
+        datetime.strptime(value, form)
+    except ValueError:
+        return False
+    return True
+
+
+def _days_read(connection: duckdb.DuckDBPyConnection, relation: str, formats: list[str]) -> tuple[int, ...]:
+    """Return how many values each format reads as days since 1980."""
+    reads = ", ".join(
+        f"count(*) filter (year(try_strptime(v, {quote_literal(form)})) between 1980 and 2100)"
+        for form in formats
+    )
+    return _counts(connection, f"select {reads} from {relation}")
 
 
 def _counts(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ _OF_ONE_LENGTH = 0.95
 _MOST_LINES = 2_000
 _DELIMITERS = ",;|\t"
 _NEARLY_ALL = 0.98
+# Between digits it is part of a number.
+_DECIMAL_MARK = re.compile(r"(?<=[0-9])[.,](?=[0-9])")
 
 
 def fixed_width_format(text: str) -> dict[str, Any] | None:
@@ -42,7 +44,7 @@ def _is_delimited(lines: list[str]) -> bool:
 
 def _columns(lines: list[str]) -> list[tuple[int, int]]:
     """Return where columns begin and end, from 0: cut at blanks, and where digits and letters meet."""
-    kinds = np.array([[_kind(character) for character in line] for line in lines])
+    kinds = np.array([[_kind(character) for character in _DECIMAL_MARK.sub("0", line)] for line in lines])
     columns = []
     # The commonest kind at each place, where nearly all lines have it or a blank.
     shape = "".join(_shape(kinds[:, place]) for place in range(kinds.shape[1]))

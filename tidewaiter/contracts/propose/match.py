@@ -82,6 +82,10 @@ def guess_fields(dataset: Dataset, columns: Sequence[ColumnProfile]) -> dict[str
                 guesses.add(Guess(**found | {"field": target}), column)
     _assign_by_name(dataset, usable, guesses)
     _assign_by_content(dataset, usable, guesses)
+    if dataset.dataset == "aggregate_flows":
+        from tidewaiter.contracts.propose.flows import flow_guesses
+
+        guesses.found |= flow_guesses(usable, guesses.found)
     _derive(dataset, columns, guesses)
     return {name: guesses.found[name] for name in dataset.by_name if name in guesses.found}
 

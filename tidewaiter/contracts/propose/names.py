@@ -73,6 +73,11 @@ def _concepts(name: str) -> tuple[_Word, ...]:
     return tuple(word for word in words if word is not None)
 
 
+def spelt_concepts(name: str) -> set[str]:
+    """Return the concepts that the words of a name spell."""
+    return {word.concept for word in _concepts(name)}
+
+
 @cache
 def _phrase(phrase: str) -> tuple[_Word, ...]:
     return tuple(_Word(concept, 1.0) for concept in phrase.split())

@@ -6,11 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tidewaiter.canonical import DATASETS, Dataset, DatasetName, load_dataset
+from tidewaiter.contracts.propose.apart import with_headers_apart
 from tidewaiter.contracts.propose.content import null_spellings, number_marks, profile_column
 from tidewaiter.contracts.propose.match import Guess, guess_fields
+from tidewaiter.contracts.propose.nameless import has_made_up_names, nameless_guesses
 from tidewaiter.contracts.propose.sniff import Sample, read_samples
 from tidewaiter.warehouse import open_duckdb
 
@@ -32,6 +34,8 @@ class ProposedExtract:
         samples: Names of the samples it was guessed from.
         files: Patterns that the samples' names suggest.
         members: Patterns for the names of the files in an archive; empty where it needs none.
+        header: Whether items have their header's values, or headers come apart; see the contract.
+        unique_columns: Columns of which each row of the sample has another value.
         format: The contract's `format`.
         null_values: Spellings of "no value" that the sample has.
         columns: Columns of the sample, in order.
@@ -48,6 +52,8 @@ class ProposedExtract:
     guesses: dict[str, Guess]
     notes: tuple[str, ...]
     members: tuple[str, ...] = ()
+    header: Literal["on_items", "apart"] = "on_items"
+    unique_columns: tuple[str, ...] = ()
 
     @property
     def mapped(self) -> dict[str, Guess]:
@@ -63,7 +69,13 @@ class ProposedExtract:
     @property
     def to_fill_in(self) -> list[str]:
         """Fields without which the contract does not load."""
-        return [name for name in required_fields(load_dataset(self.dataset)) if name not in self.mapped]
+        dataset = load_dataset(self.dataset)
+        return [
+            name
+            for name in required_fields(dataset)
+            if name not in self.mapped
+            and not (self.header == "apart" and dataset.field(name).may_come_with_header)
+        ]
 
     @property
     def unused_columns(self) -> list[str]:
@@ -112,7 +124,8 @@ def propose(
                         members=tuple(dict.fromkeys((*known.members, *entry.members))),
                     )
                 entries[kind] = entry
-    return Proposal(member, name or f"Member {member}", time_zone, tuple(entries.values()))
+    extracts = with_headers_apart(tuple(entries.values()))
+    return Proposal(member, name or f"Member {member}", time_zone, extracts)
 
 
 def required_fields(dataset: Dataset) -> list[str]:
@@ -136,6 +149,10 @@ def _propose_extract(connection: duckdb.DuckDBPyConnection, sample: Sample) -> P
     is_item = "hs6" in guesses["declaration_items"]
     fitting = [name for name in DATASETS if name != "declarations" or not is_item]
     dataset = max(fitting, key=lambda name: _completeness(load_dataset(name), guesses[name]))
+    if dataset == "declaration_items" and has_made_up_names(sample.columns):
+        more = nameless_guesses(connection, sample.table, columns, marks, guesses[dataset])
+        found = guesses[dataset] | more
+        guesses[dataset] = {name: found[name] for name in load_dataset(dataset).by_name if name in found}
     text_format = dict(sample.format)
     if marks.decimal != ".":
         text_format["decimal_mark"] = marks.decimal
@@ -151,6 +168,7 @@ def _propose_extract(connection: duckdb.DuckDBPyConnection, sample: Sample) -> P
         guesses=guesses[dataset],
         notes=sample.notes,
         members=(_pattern(PurePosixPath(sample.name_in_archive).name),) if sample.name_in_archive else (),
+        unique_columns=tuple(column.name for column in columns if column.is_unique),
     )
 
 

@@ -49,6 +49,8 @@ def _entry_lines(entry: ProposedExtract, member: str) -> Iterator[str]:
         yield f"    archive: {{members: {_flow(entry.members)}}}  # files in the archive that belong here"
     yield f"    format: {_flow(entry.format)}"
     yield f"    null_values: {_flow(entry.null_values)}"
+    if entry.header == "apart":
+        yield "    header: apart  # what an item leaves empty is its header's: office, currency, parties"
     yield "    fields:" if entry.mapped else "    fields: {}"
     for name, guess in entry.mapped.items():
         yield f"{_FIELD_INDENT}{name}: {_flow(guess.mapping)}  # {_in_comment(guess.basis)}"

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import pycountry
+
 from tidewaiter.synthetic.forms import Form, ParquetRows, Workbook
 
 Source = Literal["items", "headers", "events", "roster", "tariff", "rates", "flows", "mirror"]
@@ -43,6 +45,7 @@ class FileKind:
         is_split: Whether there is a file for every `months_per_file` months; else one for the period.
         faults: What is planted in it.
         gross_column: Header of the gross mass, for the fault that puts net above it.
+        rows: SQL over the source's rows, called `drawn`, that yields the rows to write, in their order.
         renamed: Header to its name from the middle of the first year on.
         key_columns: Headers of declaration number and item number, for the ledger.
     """
@@ -54,6 +57,7 @@ class FileKind:
     is_split: bool = False
     faults: tuple[Fault, ...] = ()
     gross_column: str = ""
+    rows: str = "select * from drawn"
     renamed: Mapping[str, str] = field(default_factory=dict)
     key_columns: tuple[str, str] = ("", "")
 
@@ -129,6 +133,11 @@ def numbered(prefix: str, digits: int, multiplier: int = 1, shift: int = 0) -> s
         f"'{prefix}' || case when {{0}} is not null"
         f" then format('{{{{:0{digits}d}}}}', {{0}} * {multiplier} + {shift}) end"
     )
+
+
+def iso_codes(attribute: str) -> dict[str, str]:
+    """Return ISO 3166-1 alpha-2 codes with the code of another kind, numbers without leading zeros."""
+    return {country.alpha_2: getattr(country, attribute).lstrip("0") for country in pycountry.countries}
 
 
 text = "cast({} as varchar)".format

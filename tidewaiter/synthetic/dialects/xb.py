@@ -5,6 +5,8 @@ Files are quarterly, rates daily; the tariff is a workbook.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tidewaiter.synthetic.dialects.spelling import (
     CONTAINER,
     DOCUMENT,
@@ -27,6 +29,7 @@ from tidewaiter.synthetic.dialects.spelling import (
 from tidewaiter.synthetic.forms import Delimited, Workbook
 
 _FORM = Delimited(delimiter=";", encoding="latin-1", null_text="-")
+_MONTHLY = replace(_FORM, title="Commerce extérieur par mois")
 _TIME = "%d/%m/%y %H:%M"
 _ID = "year || '/' || office_code || '/' || serial"
 _IDS = {
@@ -149,7 +152,9 @@ XB = Dialect(
             source="roster",
             columns={
                 "Bureau": text("office_code"),
-                "Jour": day("duty_date", "%d/%m/%Y"),
+                # The planning tool was replaced after the first year: it writes years of two digits.
+                "Jour": "if(year(duty_date) = 2024, "
+                f"{day('duty_date', '%d/%m/%Y')}, {day('duty_date', '%d/%m/%y')})",
                 "Vacation": code("shift_code", _SHIFTS),
                 "Inspecteur": spelt(_IDS, "inspector", "inspector"),
                 "Guichet": text("team_code"),
@@ -193,7 +198,7 @@ XB = Dialect(
                 "Poids net (kg)": french("net_kg", 3),
                 "Poids brut (kg)": french("gross_kg", 3),
             },
-            form=_FORM,
+            form=_MONTHLY,
             name=whole("commerce_mensuel.csv"),
         ),
         FileKind(

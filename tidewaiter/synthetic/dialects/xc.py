@@ -1,7 +1,7 @@
 """XC writes Spanish: pipe, dates as YYYYMMDD, lanes as numbers, mass in tonnes.
 
 The tariff code is kept as a number, one file holds the whole period, the tariff is Parquet, the event log
-a zip archive.
+a zip archive, and sums of trade come without a header line.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tidewaiter.synthetic.dialects.spelling import (
 from tidewaiter.synthetic.forms import Delimited, ParquetRows
 
 _FORM = Delimited(delimiter="|")
+_HEADLESS = Delimited(delimiter="|", has_header=False)
 _DATE = "%Y%m%d"
 _ID = "office_code || year || format('{:05d}', serial)"
 _IDS = {
@@ -172,7 +173,7 @@ XC = Dialect(
                 "NETO_TM": plain("net_kg / 1000", 6),
                 "BRUTO_TM": plain("gross_kg / 1000", 6),
             },
-            form=_FORM,
+            form=_HEADLESS,
             name=whole("comercio_mensual.txt"),
         ),
         FileKind(

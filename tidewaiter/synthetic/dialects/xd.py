@@ -36,7 +36,10 @@ _NUMBERS = frozenset(
     }
 )
 _FORM = JsonRows(
-    plain=_NUMBERS, before='{"elapsedTime": "0.31 secs", "data": [\n', after="\n]}\n", separator=",\n"
+    plain=_NUMBERS,
+    before='{"elapsedTime": "0.31 secs", "nomenclature": "HS2022", "data": [\n',
+    after="\n]}\n",
+    separator=",\n",
 )
 
 

@@ -1,6 +1,7 @@
 """XE lives of parcels: JSON lines with nested objects, one item each, monthly and compressed.
 
-Values are FOB with freight and insurance beside them; the tariff is Parquet, the event log JSON lines.
+Values are FOB with freight and insurance beside them, and what an intervention changes is a second version
+of the item; the tariff is Parquet, the event log JSON lines, sums of trade are arrays.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tidewaiter.synthetic.dialects.spelling import (
     code,
     day,
     flag,
+    iso_codes,
     numbered,
     plain,
     spelt,
@@ -23,7 +25,7 @@ from tidewaiter.synthetic.dialects.spelling import (
     time,
     whole,
 )
-from tidewaiter.synthetic.forms import Delimited, JsonRows, ParquetRows
+from tidewaiter.synthetic.forms import Delimited, JsonArrays, JsonRows, ParquetRows
 
 _ISO = "%Y-%m-%dT%H:%M:%S+08:00"
 _ID = "'K1-' || office_code || '-' || year || '-' || format('{:07d}', serial)"
@@ -35,10 +37,25 @@ _IDS = {
     "inspector": numbered("pg-", 3, 3, 100),
     "supervisor": numbered("pk-", 2),
 }
+_OUTCOMES = (
+    *("finding_code", "assessed_value", "recovered_tax", "is_irregular", "is_serious"),
+    *("label_s", "label_source_code"),
+)
+# Terms of sale as shops write them, by the number of the document (assumed).
+_TERMS = ("EXW", "FCA", "FOB", "C&F", "CIF", "CPT", "DAP", "DDP")
 _MODES = {"1": "sea", "3": "road", "4": "air"}
 _FOB_SHARE = "(declared_value - freight - insurance)"
 
+# An intervention makes a second version of the item; only that one says what was found.
+_VERSIONS = (
+    "select * replace ("
+    + ", ".join(f"if(version = 1 and is_amended, null, {one}) as {one}" for one in _OUTCOMES)
+    + ") from (select *, unnest(if(is_amended, [1, 2], [1])) as version from"
+    " (select *, coalesce(finding_code <> 'CONFORM', false) as is_amended from drawn))"
+)
+
 _ITEMS = {
+    "declaration.version": text("version"),
     "declaration.id": _ID,
     "declaration.item": text("item_no"),
     "declaration.office": text("office_code"),
@@ -54,11 +71,12 @@ _ITEMS = {
     "parties.shop": spelt(_IDS, "seller", "seller"),
     "parties.courier": spelt(_IDS, "courier", "courier"),
     "goods.hs": text("hs_national"),
-    "goods.origin": text("origin_iso2"),
+    "goods.origin": code("origin_iso2", iso_codes("numeric")),
     "goods.preference": flag("is_preferential", "AFTA", ""),
     "goods.procedure": flag("is_relieved", "4000C07", "4000"),
     "goods.gross_g": plain("gross_kg * 1000", 0),
     "goods.net_g": plain("net_kg * 1000", 0),
+    "value.term": f"list_extract({list(_TERMS)}, cast(document % {len(_TERMS)} as integer) + 1)",
     "value.currency": text("currency_code"),
     "value.fob": plain(_FOB_SHARE, 2),
     "value.freight": plain("freight", 2),
@@ -82,7 +100,14 @@ _ITEMS = {
     "result.known": time("label_s", _ISO),
     "result.source": text("label_source_code"),
 }
-_BARE = {"parties.trusted", "result.irregular", "result.serious", "declaration.item", "value.duty_rate"}
+_BARE = {
+    "parties.trusted",
+    "result.irregular",
+    "result.serious",
+    "declaration.item",
+    "value.duty_rate",
+    "declaration.version",
+}
 
 XE = Dialect(
     declaration_id=_ID,
@@ -92,6 +117,7 @@ XE = Dialect(
             source="items",
             columns=_ITEMS,
             form=JsonRows(plain=frozenset(_BARE)),
+            rows=_VERSIONS,
             name=lambda first, last: f"parcels_{first}.jsonl.zst",
             is_split=True,
             gross_column="goods.gross_g",
@@ -142,8 +168,8 @@ XE = Dialect(
                 "from": time("from_s", _ISO),
                 "to": time("to_s", _ISO),
             },
-            form=JsonRows(),
-            name=whole("roster.jsonl"),
+            form=JsonRows(before="[\n", after="\n]\n", separator=",\n"),
+            name=whole("roster.json"),
         ),
         FileKind(
             source="tariff",
@@ -179,8 +205,8 @@ XE = Dialect(
                 "net_kg": plain("net_kg", 3),
                 "gross_kg": plain("gross_kg", 3),
             },
-            form=JsonRows(),
-            name=whole("trade.jsonl"),
+            form=JsonArrays(),
+            name=whole("trade.json"),
         ),
         FileKind(
             source="mirror",

@@ -1,6 +1,6 @@
 """XF, landlocked: fixed width without a header line, headers and items in files of their own.
 
-Days are DDMMYYYY, the tariff is XML, the rates come with a decimal comma.
+Days are DDMMYYYY, the tariff is XML, the rates come with a decimal comma, a year on each line.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tidewaiter.synthetic.dialects.spelling import (
     code,
     day,
     flag,
+    iso_codes,
     numbered,
     plain,
     spelt,
@@ -56,6 +57,11 @@ _HEADERS: _Places = {
     "declarant": (spelt(_IDS, "declarant", "declarant"), 6),
     "seller": (spelt(_IDS, "seller", "seller"), 8),
     "courier": (spelt(_IDS, "courier", "courier"), 4),
+    "trusted": (flag("is_operator", "1", "0"), 1),
+    "transport_document": (f"'RWB' || {DOCUMENT}", 12),
+    "container": (CONTAINER, 11),
+    "cancelled": (time("cancelled_s", _TIME), 14),
+    "queue": (text("queue_code"), 3),
     "currency": (text("currency_code"), 3),
     "lane": (code("lane_code", _LANE), 1),
     "lane_final": (code("lane_final_code", _LANE), 1),
@@ -66,12 +72,8 @@ _HEADERS: _Places = {
 _ITEMS: _Places = {
     "declaration": (_ID, 14),
     "item": (text("item_no"), 3),
-    "transport_document": (f"'RWB' || {DOCUMENT}", 12),
-    "container": (CONTAINER, 11),
-    "cancelled": (time("cancelled_s", _TIME), 14),
-    "trusted": (flag("is_operator", "1", "0"), 1),
     "hs": (text("hs_national"), 8),
-    "origin": (text("origin_iso2"), 2),
+    "origin": (code("origin_iso2", iso_codes("alpha_3")), 3),
     "preference": (flag("is_preferential", "COM", ""), 3),
     "gross_kg": (plain("gross_kg", 3), 18),
     "net_kg": (plain("net_kg", 3), 18),
@@ -80,7 +82,6 @@ _ITEMS: _Places = {
     "insurance": (plain("insurance", 2), 16),
     "rate": (plain("rate_pct", 1), 5),
     "taxes": (plain("declared_tax", 2), 18),
-    "queue": (text("queue_code"), 3),
     "finding": (text("finding_code"), 8),
     "assessed_fob": (plain(f"(assessed_value * {_FOB} / declared_value)", 2), 18),
     "recovered": (plain("recovered_tax", 2), 18),
@@ -114,11 +115,20 @@ _ROSTER: _Places = {
     "from": (time("from_s", _TIME), 14),
     "to": (time("to_s", _TIME), 14),
 }
+_MONTHS = tuple(f"{month:02d}" for month in range(1, 13))
+# One line a year, a block for each month.
 _RATES: _Places = {
     "currency": (text("currency_code"), 3),
-    "from": (day("valid_from", "%d%m%Y"), 8),
-    "per_usd": ("replace(format('{:.4f}', units_per_usd), '.', ',')", 14),
+    "year": (text("year"), 4),
+    **{f"m{month}": (f"replace(format('{{:.4f}}', m{month}), '.', ',')", 14) for month in _MONTHS},
 }
+_RATES_BY_YEAR = (
+    "select year(valid_from) as year, "
+    + ", ".join(
+        f"max(units_per_usd) filter (month(valid_from) = {int(month)}) as m{month}" for month in _MONTHS
+    )
+    + " from drawn group by all order by all"
+)
 _FLOWS: _Places = {
     "period": (day("month", "%Y%m"), 6),
     "hs6": (text("hs6"), 6),
@@ -197,11 +207,17 @@ XF = Dialect(
                 "ValidTo": day("valid_to", "%Y-%m-%d"),
                 "Rate": plain("rate_pct", 1),
             },
-            form=XmlRows(record="Line", root="Tariff"),
+            form=XmlRows(record="Line", root="Tariff", above={"Edition": "HS2022"}),
             name=whole("TARIFF.XML"),
         ),
-        FileKind(source="rates", columns=_columns(_RATES), form=_form(_RATES), name=whole("RATES.DAT")),
-        FileKind(source="flows", columns=_columns(_FLOWS), form=_form(_FLOWS), name=whole("TRADE.DAT")),
+        FileKind(
+            source="rates",
+            columns=_columns(_RATES),
+            form=_form(_RATES),
+            name=whole("RATES.DAT"),
+            rows=_RATES_BY_YEAR,
+        ),
+        FileKind(source="flows", columns=_columns(_FLOWS), form=_form(_FLOWS), name=whole("TRADE_H6.DAT")),
         FileKind(source="mirror", columns=_columns(_MIRROR), form=_form(_MIRROR), name=whole("PARTNERS.DAT")),
     ),
 )

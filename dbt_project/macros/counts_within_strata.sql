@@ -1,0 +1,60 @@
+{#-
+    Counts for an exact test: within a stratum every file was as likely to have the outcome, whoever had it, so
+    the unit's files with the outcome are a hypergeometric number: `drawn_n` files drawn out of `population_n`,
+    of which `marked_n` have it.
+
+    `files` is a relation with member_iso2, month, office_code, stratum_key, inspector_id, is_marked and, for
+    pairs, declarant_id. Inspectors are compared with colleagues in the stratum. Of a pair the stratum is the
+    inspector's own: whether the broker fares otherwise than the inspector's other files. What has nobody to be
+    compared with is left out.
+-#}
+{% macro counts_within_strata(files, with_pairs=false) -%}
+{%- set kinds = [('inspector', 'stratum_key', 'inspector_id', 'cast(null as varchar)')] -%}
+{%- if with_pairs -%}
+{%- do kinds.append(('broker-inspector pair', 'hash(stratum_key, inspector_id)', 'declarant_id', 'inspector_id')) -%}
+{%- endif -%}
+with drawn as (
+    {%- for kind, stratum_key, unit_id, counterpart_id in kinds %}
+    select
+        member_iso2,
+        month,
+        office_code,
+        '{{ kind }}' as unit_kind,
+        {{ unit_id }} as unit_id,
+        {{ counterpart_id }} as counterpart_id,
+        {{ stratum_key }} as stratum_key,
+        count(*) as drawn_n,
+        count(*) filter (where is_marked) as observed_n
+    from {{ files }}
+    where inspector_id is not null and {{ unit_id }} is not null
+    group by all
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
+),
+
+beside_strata as (
+    select
+        *,
+        sum(drawn_n) over (partition by unit_kind, stratum_key) as population_n,
+        sum(observed_n) over (partition by unit_kind, stratum_key) as marked_n
+    from drawn
+)
+
+select
+    member_iso2,
+    month,
+    office_code,
+    unit_kind,
+    unit_id,
+    counterpart_id,
+    stratum_key,
+    cast(population_n as integer) as population_n,
+    cast(marked_n as integer) as marked_n,
+    cast(drawn_n as integer) as drawn_n,
+    cast(observed_n as integer) as observed_n,
+    drawn_n * marked_n / population_n as expected_n
+from beside_strata
+where drawn_n < population_n
+{%- endmacro %}

@@ -1,0 +1,1 @@
+"""One module per indicator, each with `compute(inputs, entry, random)`; modules in common begin with `_`."""

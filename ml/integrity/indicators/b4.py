@@ -1,0 +1,19 @@
+"""B4: inspectors who write acts off their shifts more often than colleagues with the same files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from ml.integrity.catalogue import Entry
+from ml.integrity.indicators._strata import columns, outcomes
+from ml.integrity.inputs import Inputs
+from ml.integrity.signals import no_rows, raw_table
+
+
+def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Table:
+    """Return one row per unit of the mart."""
+    found = outcomes(inputs, entry, "integrity_after_hours")
+    if found is None:
+        return no_rows()
+    return raw_table(columns(found, entry, "high", is_shrunk=False) | {"observed_unit": "acts off shift"})

@@ -1,0 +1,180 @@
+"""Proposing contracts for samples that say little: headers apart, no names of columns, sums of trade."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tidewaiter.contracts import Contract
+from tidewaiter.contracts.propose import contract_text, propose
+from tidewaiter.landing.trial import try_landing
+from tidewaiter.settings import Settings
+
+LANES = ("VERMELHO", "AMARELO", "VERDE", "VERDE")
+GOODS = ("84713000", "87032310", "62034200", "08051000", "02071400", "30049000")
+COUNTRIES = ("CN", "DE", "PT", "BR", "ES", "IN")
+HEADER = "Nr_DU;Data_registo;Estância;NIF_importador;Moeda;Frete;Canal"
+ITEM = "Nr_DU;Adição;Pauta;País_origem;Peso_bruto;Peso_líquido;Valor_aduaneiro;Taxa"
+
+
+def comma(value: float) -> str:
+    return f"{value:.2f}".replace(".", ",")
+
+
+def headers() -> list[list[str]]:
+    return [
+        [
+            f"DU{2024000 + n}",
+            f"{n % 28 + 1:02d}/{n % 12 + 1:02d}/2024 {8 + n % 9:02d}:{n % 60:02d}",
+            ("LUA", "LOB", "CAB")[n % 3],
+            str(5000000019 + n * 7919 % 1000003 * 997),
+            ("USD", "EUR", "AOA")[n % 3],
+            comma(100 + n * 17.31),
+            LANES[n % 4],
+        ]
+        for n in range(120)
+    ]
+
+
+def items() -> list[list[str]]:
+    return [
+        [
+            header[0],
+            str(item + 1),
+            GOODS[(n + item) % 6],
+            COUNTRIES[(n * 5 + item) % 6],
+            comma(11.55 * (n + 3) * (item + 1)),
+            comma(10.25 * (n + 3) * (item + 1)),
+            comma(1234.55 * (n + 1) / (item + 1)),
+            ("0", "5", "10", "20")[(n + item) % 4],
+        ]
+        for n, header in enumerate(headers())
+        for item in range(1 + n % 4)
+    ]
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(home=tmp_path / "home", members_dir=tmp_path / "members", threads=2, memory_limit="1GB")
+
+
+def write(path, rows, head=None, encoding="latin-1"):
+    lines = [head] * (head is not None) + [";".join(row) for row in rows]
+    path.write_bytes(("\r\n".join(lines) + "\r\n").encode(encoding))
+    return path
+
+
+def test_items_are_joined_to_their_headers(settings, tmp_path):
+    samples = [
+        write(tmp_path / "cabecalhos_2024.csv", headers(), HEADER),
+        write(tmp_path / "adicoes_2024.csv", items(), ITEM),
+    ]
+    proposal = propose("XK", samples, settings)
+    apart, lines = proposal.extracts
+    assert (apart.dataset, apart.header, lines.dataset, lines.header) == (
+        *("declarations", "on_items"),
+        *("declaration_items", "apart"),
+    )
+    assert [entry.guesses["declaration_id"].columns for entry in proposal.extracts] == [("Nr_DU",)] * 2
+    assert apart.to_fill_in == lines.to_fill_in == []
+    assert "header: apart" in contract_text(proposal)
+    # The contract loads as it was written, and every row of both samples is sound under it.
+    contract = Contract.model_validate(yaml.safe_load(contract_text(proposal)))
+    for sample, entry in zip(samples, contract.extracts, strict=True):
+        trial = try_landing(sample, entry, contract, settings)
+        assert (trial.rows_in, trial.findings) == (trial.rows_sound, ())
+
+
+def test_without_a_sample_of_headers_items_stand_alone(settings, tmp_path):
+    (lines,) = propose("XK", [write(tmp_path / "adicoes.csv", items(), ITEM)], settings).extracts
+    assert lines.header == "on_items"
+    assert {"registered_at", "office_code", "currency_code"} <= set(lines.to_fill_in)
+
+
+def test_columns_without_names_are_told_by_what_they_hold(settings, tmp_path):
+    by_number = {header[0]: header for header in headers()}
+    # number, item, day, importer, goods, origin, gross, net, value, currency, lane, office
+    rows = [
+        [
+            *(row[0], row[1], by_number[row[0]][1][:10], by_number[row[0]][3], *row[2:7]),
+            *(by_number[row[0]][4], by_number[row[0]][6], by_number[row[0]][2]),
+        ]
+        for row in items()
+    ]
+    (entry,) = propose("XK", [write(tmp_path / "semcab.csv", rows)], settings).extracts
+    assert entry.format["header"] is False
+    found = {name: guess.columns for name, guess in entry.guesses.items()}
+    assert found == {
+        "declaration_id": ("column_1",),
+        "item_no": ("column_2",),
+        "registered_at": ("column_3",),
+        "hs6": ("column_5",),  # and not the importers' numbers of ten digits
+        "hs_national_code": ("column_5",),
+        "origin_iso2": ("column_6",),
+        "gross_kg": ("column_7",),
+        "net_kg": ("column_8",),
+        "declared_value": ("column_9",),
+        "currency_code": ("column_10",),
+        "lane_initial_code": ("column_11",),
+    }
+    assert entry.to_fill_in == ["office_code"]
+    assert all("guessed from content" in guess.basis for guess in entry.guesses.values())
+    lanes = entry.guesses["lane_initial_code"].mapping["codes"]
+    assert lanes == {"VERMELHO": "RED", "AMARELO": "YELLOW", "VERDE": "GREEN"}
+
+
+def test_numbers_with_decimals_are_one_column_of_fixed_width(settings, tmp_path):
+    lines = [
+        f"{row[0]:<10}{row[2]} {row[6].replace(',', '.'):>14} {LANES[n % 4]:<8}"
+        for n, row in enumerate(items())
+    ]
+    (tmp_path / "fixo.txt").write_text("\n".join(lines) + "\n")
+    (entry,) = propose("XK", [tmp_path / "fixo.txt"], settings).extracts
+    ends = [column["end"] for column in entry.format["columns"]]
+    assert (entry.format["kind"], entry.format["record_length"]) == ("fixed_width", 42)
+    assert 33 in ends  # the value ends here, and is not cut at its point
+    assert len([column for column in entry.format["columns"] if 19 < column["start"] < 34]) == 1
+
+
+COMTRADE = (
+    "freqCode,refYear,refMonth,period,reporterCode,flowCode,partnerCode,partner2Code,classificationCode,"
+    "cmdCode,customsCode,motCode,qty,netWgt,cifvalue,fobvalue,primaryValue,isReported,isAggregate\n"
+)
+
+
+def test_sums_in_the_shape_of_comtrade_are_mapped_whole(settings, tmp_path):
+    sample = tmp_path / "flows_2023.csv"
+    sample.write_text(
+        COMTRADE
+        + "".join(
+            f"M,{2020 + n // 12 % 4},{n % 12 + 1},{2020 + n // 12 % 4}{n % 12 + 1:02d},24,M,"
+            f"{(156, 276, 620, 0)[n // 48]},0,H6,{GOODS[n % 6][:6]},C00,0,{n},"
+            f"{n * 2.5},{n * 10.5},{n * 9.5},{n * 10.5},true,false\n"
+            for n in range(192)
+        )
+    )
+    proposal = propose("XK", [sample], settings)
+    (entry,) = proposal.extracts
+    assert (entry.dataset, entry.to_fill_in) == ("aggregate_flows", [])
+    assert entry.guesses["period_from_date"].mapping == {"column": "period", "formats": ["%Y%m"]}
+    assert entry.guesses["partner_code"].mapping == {
+        "column": "partnerCode",
+        "codes_list": "iso3166_numeric",
+        "codes": {"0": "0"},
+    }
+    contract = Contract.model_validate(yaml.safe_load(contract_text(proposal)))
+    trial = try_landing(sample, contract.extracts[0], contract, settings, rows=1)
+    assert (trial.rows_in, trial.rows_sound, trial.findings) == (192, 192, ())
+    assert trial.rows[0]["partner_code"] == "CN"
+
+
+def test_year_and_month_make_a_period(settings, tmp_path):
+    head = "CO_ANO;CO_MES;CO_NCM;CO_PAIS;KG_LIQUIDO;VL_FOB"
+    rows = [["2024", f"{n % 12 + 1:02d}", GOODS[n % 6], "160", str(n), str(n * 700)] for n in range(90)]
+    (entry,) = propose("XK", [write(tmp_path / "imp_2024.csv", rows, head)], settings).extracts
+    assert entry.dataset == "aggregate_flows"
+    expected = 'make_date(cast("CO_ANO" as integer), cast("CO_MES" as integer), 1)'
+    assert entry.guesses["period_from_date"].mapping == {"expression": expected}
+    assert entry.guesses["frequency_code"].mapping == {"constant": "M"}
+    assert entry.guesses["primary_value_usd"].columns == ("VL_FOB",)
+    assert {"flow_code", "classification_code"} <= set(entry.to_fill_in)
