@@ -78,7 +78,7 @@ class _Purpose:
         found = self._identifiers.take(pa.array(place, mask=place < 0))
         both_null = pc.and_(pc.is_null(found), pc.is_null(identifiers))
         is_same = pc.or_(pc.fill_null(pc.equal(found, identifiers), False), both_null)
-        return is_same.to_numpy(zero_copy_only=False) & (place >= 0)
+        return np.asarray(is_same.to_numpy(zero_copy_only=False) & (place >= 0))
 
     def _add(self, identifiers: pa.Array, hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
         """Compute pseudonyms of new identifiers, which may be there several times; return their places."""
@@ -93,7 +93,7 @@ class _Purpose:
         self._index.add(hashes[first], known)
         self._identifiers = pa.concat_arrays([self._identifiers, encoded.dictionary])
         self._pseudonyms = pa.concat_arrays([self._pseudonyms, pa.array(found, pa.string())])
-        return among_new + np.int32(known)
+        return np.asarray(among_new + np.int32(known))
 
 
 class _HashIndex:
@@ -124,9 +124,9 @@ class _HashIndex:
             is_used = self._places >= 0
             hashes = np.concatenate((self._hashes[is_used], hashes))
             places = np.concatenate((self._places[is_used], places))
-            slots = 1 << int(self._size * 4 - 1).bit_length()
-            self._hashes = np.zeros(slots, dtype=np.uint64)
-            self._places = np.full(slots, -1, dtype=np.int32)
+            slots_n = 1 << int(self._size * 4 - 1).bit_length()
+            self._hashes = np.zeros(slots_n, dtype=np.uint64)
+            self._places = np.full(slots_n, -1, dtype=np.int32)
         slots = self._first_slots(hashes)
         while hashes.size:
             is_free = self._places[slots] < 0

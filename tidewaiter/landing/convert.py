@@ -79,7 +79,8 @@ class Converter:
         """Return what becomes of a batch."""
         columns = _arrays(batch.table)
         repeating = {column: _encoded(columns[column.raw]) for column in self._alone}
-        typed, faults = {}, []
+        typed: dict[str, pa.Array] = {}
+        faults: list[pa.Array] = []
         for column, encoded in repeating.items():
             if encoded is not None:
                 of_column, is_faulty = self._by_text[column].convert(connection, encoded)

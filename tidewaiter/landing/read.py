@@ -97,7 +97,8 @@ class CsvRecords:
             return
         reader = _PieceReader(self, whole(self.text), self.connection.cursor())
         for batch in reader.stream() if reader.piece.content is None else [reader.read()]:
-            yield work(reader.cursor, batch)
+            for part in batch.parts():
+                yield work(reader.cursor, part)
         self._rejects.append(reader.rejects())
 
     def _pieces(self, work: Callable[[duckdb.DuckDBPyConnection, Batch], _T]) -> Iterator[_T]:

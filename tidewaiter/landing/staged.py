@@ -23,6 +23,7 @@ SOURCE_LINE = "source_line"
 # What is selected where no column is used: rows are still rows.
 NO_COLUMN = "true as is_row"
 _BATCH_ROWS = 200_000
+_BATCH_BYTES = 1 << 28
 
 _T = TypeVar("_T")
 
@@ -94,6 +95,15 @@ class Batch:
     table: pa.Table
     lines: NDArray[np.int64]
 
+    def parts(self) -> Iterator[Batch]:
+        """Yield the batch, or halves of it: a column of text can hold two gigabytes, and memory less."""
+        rows = self.table.num_rows
+        if rows < 2 or self.table.nbytes <= _BATCH_BYTES:
+            yield self
+            return
+        for start, size in ((0, rows // 2), (rows // 2, rows - rows // 2)):
+            yield from Batch(self.table.slice(start, size), self.lines[start : start + size]).parts()
+
 
 class Records(Protocol):
     """The records of one extract, as the writer takes them: in batches that fit into memory."""
@@ -143,7 +153,8 @@ class StagedRecords:
             ).to_arrow_table()
             if table.num_rows != some.size:
                 raise AssertionError(f"{some.size} records staged, {table.num_rows} read")
-            yield work(cursor, Batch(table, some))
+            for part in Batch(table, some).parts():
+                yield work(cursor, part)
 
     def rejects(self) -> pa.Table:
         """See `Records.rejects`."""
