@@ -166,6 +166,22 @@ def _may_be_partial(known: dict[str, Any] | None, extracts: Sequence[list[Any]])
     return gone <= _FEED_NO_FEATURE and added <= _FOUND_BY_SQL | _FEED_NO_FEATURE
 
 
+def build_only(settings: Settings, models: Sequence[str]) -> None:
+    """Build these models and what they are made of, in a home without features, without data tests.
+
+    Raises:
+        TidewaiterError: dbt failed; one problem per failed model.
+    """
+    with home_locked(settings, "transform"), step("dbt") as running:
+        _prepare(settings, "integrity")
+        total = 0
+        arguments = ["build", "--select", *(f"+{model}" for model in models), "--resource-type", "model"]
+        for done, total in run_dbt(settings, arguments):
+            running.count(done, total)
+        _raise_for_failures(settings, read_results(settings))
+        running.note(f"{total} models")
+
+
 def build_docs(settings: Settings) -> Path:
     """Build the dbt docs site and return its page."""
     with home_locked(settings, "dbt docs"), step("dbt docs"):

@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from flows.commands.console import JsonFlag, MembersOption, print_problems, print_rows
+from flows.commands.evaluation import evaluate_command
 from tidewaiter.errors import ExitCode
 
 app = typer.Typer(
     help="Signals that deserve a second look: to be checked, never proof.", no_args_is_help=True
 )
+app.command("evaluate")(evaluate_command)
 
 
 @app.command("run")

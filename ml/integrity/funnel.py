@@ -1,7 +1,8 @@
 """Funnel plots: an indicator's units by size, within the limits that chance alone keeps to.
 
-Counts are shown as observed over expected with exact Poisson limits; means and slopes as effect over
-support with limits that narrow by its square root (Spiegelhalter 2005, Statistics in Medicine 24).
+Counts are shown as observed over expected with Poisson limits, a little wider than those of the exact
+tests; means and slopes as effect over support with limits that narrow by its square root (Spiegelhalter
+2005, Statistics in Medicine 24).
 """
 
 from __future__ import annotations
@@ -102,6 +103,8 @@ def draw(funnel: Funnel, title: str, subtitle: str) -> Figure:
         )
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    within_a_decade = funnel.grid[-1] < 8 * funnel.grid[0]
+    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:,.3g}" if within_a_decade else "")
     axes.set(xlabel=funnel.x_label, ylabel=funnel.y_label)
     _keep_points_in_view(axes, funnel)
     _legend(figure)
@@ -119,9 +122,10 @@ def _of_counts(
     from scipy import stats
 
     grid = np.geomspace(max(expected.min() * 0.9, 1e-3), expected.max() * 1.1, 200)
+    # Counts are about normal on the square-root scale (Anscombe 1948); exact limits would be saw-toothed.
+    reach = [stats.norm.isf(share / 2) / 2 for share in (INNER, OUTER)]
     limits = [
-        (stats.poisson.ppf(share / 2, grid) / grid, stats.poisson.ppf(1 - share / 2, grid) / grid)
-        for share in (INNER, OUTER)
+        (np.maximum(np.sqrt(grid) - one, 0) ** 2 / grid, (np.sqrt(grid) + one) ** 2 / grid) for one in reach
     ]
     return Funnel(
         expected,

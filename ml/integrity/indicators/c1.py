@@ -26,8 +26,8 @@ Mask = NDArray[np.bool_]
 
 _MONTHS_NOW = 3
 _ENOUGH_HITS = 10
-_FIRST_DRAWS = 199
-_CHUNK = 20_000
+_FIRST_DRAWS = 39
+_GROWTH, _CHUNK = 5, 20_000
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def p_value_of_rise(
     spread = float(np.nanstd(null))
     hits, made = int((null >= own - 1e-12).sum()), len(first)
     while hits < _ENOUGH_HITS and made < draws:
-        more = weeks.rise(permuted(now, min(_CHUNK, draws - made), random))
+        more = weeks.rise(permuted(now, min(_GROWTH * made, _CHUNK, draws - made), random))
         hits, made = hits + int((more >= own - 1e-12).sum()), made + len(more)
     return (1 + hits) / (1 + made), spread
 

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 DEGREE = 3
 _STEPS = 25
-_CHUNK = 4_000
+_ENOUGH_HITS, _FIRST_DRAWS, _GROWTH, _CHUNK = 10, 99, 5, 4_000
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,13 @@ def bunching(counts: Floats, random: np.random.Generator, bins: Bins = Bins(), d
     smooth, _ = _fit(counts, bins, np.zeros(counts.shape[1], dtype=bool))
     p_value = np.ones(len(counts))
     for unit in range(len(counts)):  # units with support, a few hundred at most
-        hits = _hits(smooth[unit], own.dispersion[unit], own.score[unit], random, bins, draws)
-        p_value[unit] = (1 + hits) / (1 + draws)
+        hits, made = 0, 0
+        # Few draws where the excess is common, more where it is rare (Besag and Clifford 1991).
+        while hits < _ENOUGH_HITS and made < draws:
+            size = min(max(_FIRST_DRAWS, _GROWTH * made), _CHUNK, draws - made)
+            hits += _hits(smooth[unit], own.dispersion[unit], own.score[unit], random, bins, size)
+            made += size
+        p_value[unit] = (1 + hits) / (1 + made)
     placebos = bins.placebos()
     matched = sum(
         _statistic(counts, bins, bins.below(shift), bins.left_out(shift)).score >= own.score
@@ -124,13 +129,9 @@ def _hits(
     smooth: Floats, dispersion: float, score: float, random: np.random.Generator, bins: Bins, draws: int
 ) -> int:
     """Count drawn worlds whose excess is at least that of the unit."""
-    found = 0
-    for start in range(0, draws, _CHUNK):
-        size = min(_CHUNK, draws - start)
-        # Multiples of the dispersion have the variance of the quasi-Poisson model.
-        drawn = dispersion * random.poisson(smooth / dispersion, (size, smooth.size)).astype(np.float64)
-        found += int((_statistic(drawn, bins, bins.below(), bins.left_out()).score >= score).sum())
-    return found
+    # Multiples of the dispersion have the variance of the quasi-Poisson model.
+    drawn = dispersion * random.poisson(smooth / dispersion, (draws, smooth.size)).astype(np.float64)
+    return int((_statistic(drawn, bins, bins.below(), bins.left_out()).score >= score).sum())
 
 
 def _design(bins: Bins) -> Floats:

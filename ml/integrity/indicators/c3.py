@@ -22,7 +22,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _CELLS = 4_000_000
-_MOST_SIMULATED = 200
+_MOST_SIMULATED = 100
+_ENOUGH_HITS, _FIRST_DRAWS = 10, 999
 
 
 def pairs_within(unit: Integers, at: Floats, window: float) -> Integers:
@@ -61,9 +62,12 @@ def burst_p_values(
         if number > _MOST_SIMULATED:
             p_value[own] = _large(int(number), pairs[own], pool, window)
             continue
-        null = np.sort(_null_pairs(int(number), pool, window, random, draws))
-        hits = draws - np.searchsorted(null, pairs[own], side="left")
-        p_value[own] = (1 + hits) / (1 + draws)
+        made = min(_FIRST_DRAWS, draws)
+        hits = _hits(int(number), pairs[own], pool, window, random, made)
+        if made < draws and hits.min() < _ENOUGH_HITS:
+            made = draws
+            hits = _hits(int(number), pairs[own], pool, window, random, made)
+        p_value[own] = (1 + hits) / (1 + made)
     return p_value
 
 
@@ -71,6 +75,15 @@ def expected_pairs(events: Integers, pool: Floats, window: float) -> Floats:
     """Return the mean number of close pairs under the null."""
     mean: Floats = events * (events - 1) / 2 * _chance_of_a_pair(pool, window)[0]
     return mean
+
+
+def _hits(
+    number: int, pairs: Integers, pool: Floats, window: float, random: np.random.Generator, draws: int
+) -> Integers:
+    """Count drawn worlds with at least so many close pairs."""
+    null = np.sort(_null_pairs(number, pool, window, random, draws))
+    hits: Integers = draws - np.searchsorted(null, pairs, side="left")
+    return hits
 
 
 def _null_pairs(

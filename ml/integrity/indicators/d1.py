@@ -25,6 +25,7 @@ Floats = NDArray[np.float64]
 BENFORD: Floats = np.log10(1 + 1 / np.arange(1, 10))
 EXPECTED_MAD_ROOT_N = 0.235
 _GRID_PER_DECADE = 6
+_ENOUGH_HITS, _FIRST_DRAWS = 10, 1_999
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,25 @@ def mad_p_values(
     place = np.round(_GRID_PER_DECADE * np.log10(np.maximum(n, 1))).astype(np.int64)
     for one in np.unique(place):
         size = round(float(10 ** (one / _GRID_PER_DECADE)))
-        drawn = random.multinomial(size, shares, draws) / size
-        null = np.sort(np.abs(drawn - shares).mean(axis=1) * np.sqrt(size))
         own = place == one
-        hits = draws - np.searchsorted(null, mad[own] * np.sqrt(n[own]) - 1e-12, side="left")
-        p_value[own] = (1 + hits) / (1 + draws)
+        scaled = mad[own] * np.sqrt(n[own]) - 1e-12
+        made = min(_FIRST_DRAWS, draws)
+        hits = _hits(scaled, size, shares, random, made)
+        if made < draws and hits.min() < _ENOUGH_HITS:
+            made = draws
+            hits = _hits(scaled, size, shares, random, made)
+        p_value[own] = (1 + hits) / (1 + made)
     return p_value
+
+
+def _hits(
+    scaled: Floats, size: int, shares: Floats, random: np.random.Generator, draws: int
+) -> NDArray[np.int64]:
+    """Count drawn worlds of `size` values whose scaled MAD is at least so large."""
+    drawn = random.multinomial(size, shares, draws) / size
+    null = np.sort(np.abs(drawn - shares).mean(axis=1) * np.sqrt(size))
+    hits: NDArray[np.int64] = draws - np.searchsorted(null, scaled, side="left")
+    return hits
 
 
 def mad_interval(

@@ -35,25 +35,14 @@ select
     member_iso2,
     month,
     declaration_id,
-    'brokers and inspectors' as draw,
+    'brokers, importers and inspectors' as draw,
     stratum_key,
     office_code,
-    declarant_id as party_id,
+    declarant_id as broker_id,
+    importer_id,
     inspector_initial_id as officer_id
 from {{ ref('int_integrity__assignments') }}
-where declarant_id is not null
-union all
-select
-    member_iso2,
-    month,
-    declaration_id,
-    'importers and inspectors' as draw,
-    stratum_key,
-    office_code,
-    importer_id as party_id,
-    inspector_initial_id as officer_id
-from {{ ref('int_integrity__assignments') }}
-where importer_id is not null
+where declarant_id is not null or importer_id is not null
 union all
 select
     member_iso2,
@@ -62,6 +51,7 @@ select
     'importers and supervisors' as draw,
     hash(member_iso2, office_code, month) as stratum_key,
     office_code,
-    importer_id as party_id,
+    cast(null as varchar) as broker_id,
+    importer_id,
     supervisor_id as officer_id
 from reds

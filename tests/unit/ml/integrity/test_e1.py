@@ -17,7 +17,7 @@ def drawn(random: np.random.Generator, files: int = 3000, parties: int = 60, off
     stratum = np.sort(random.integers(0, 100, files))
     on_duty = np.array([random.choice(officers, 4, replace=False) for _ in range(100)])
     party = np.minimum(random.geometric(0.05, files) - 1, parties - 1)
-    return Files(stratum, party, on_duty[stratum, random.integers(0, 4, files)], parties, officers)
+    return Files(stratum, party[:, None], on_duty[stratum, random.integers(0, 4, files)], parties, officers)
 
 
 def test_expectation_and_variance_are_those_of_shuffling() -> None:
@@ -26,7 +26,7 @@ def test_expectation_and_variance_are_those_of_shuffling() -> None:
     edges = excess_edges(files)
     counts = np.zeros((4000, 5, 8))
     for world in counts:
-        np.add.at(world, (files.party, files.officer[shuffle_within(files.stratum, random)]), 1)
+        np.add.at(world, (files.party[:, 0], files.officer[shuffle_within(files.stratum, random)]), 1)
     mean, variance = counts.mean(axis=0), counts.var(axis=0)
     place = (edges.party, edges.officer)
     assert np.abs(mean[place] - edges.expected).max() < 5 * np.sqrt(variance.max() / 4000)
@@ -71,7 +71,8 @@ def test_a_supervisor_and_importers_are_found_together(marts: Any, compute: Any)
                 "stratum_key": number % 6,
                 "office_code": "P",
                 "declaration_id": str(number),
-                "party_id": importer,
+                "broker_id": None,
+                "importer_id": importer,
                 "officer_id": by if moved else None,
             }
         )
