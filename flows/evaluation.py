@@ -47,7 +47,7 @@ def collect(
     """Put every world on record that is not yet, by the present code; return the files of all.
 
     Args:
-        settings: Threads and memory; the home is not touched.
+        settings: Threads, which the jobs share, and memory of each; the home is not touched.
         folder: Where records are kept, one folder per version of the code.
         specs: The worlds.
         jobs: Processes at a time, each with a home of its own.
@@ -58,11 +58,12 @@ def collect(
     """
     from ml.integrity.evaluate.record import world_path
 
+    shared = settings.model_copy(update={"threads": max(1, settings.threads // jobs)})
     paths = {spec: world_path(folder, spec) for spec in specs}
     missing = [spec for spec in specs if not _stands(paths[spec], spec)]
     done = len(specs) - len(missing)
     problems = []
-    for spec, run in _records(settings, missing, jobs):
+    for spec, run in _records(shared, missing, jobs):
         try:
             record = run()
         except Exception as error:  # the other worlds are worth having; all failures are raised at the end

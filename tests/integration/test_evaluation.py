@@ -1,4 +1,4 @@
-"""A small world through the real pipeline: drawn, landed, gated, transformed, tested, judged, and taken away."""
+"""A small world through the real pipeline: drawn, landed, gated, transformed, tested, judged, taken away."""
 
 from __future__ import annotations
 
