@@ -17,7 +17,7 @@ from tidewaiter.contracts import Contract, Extract
 from tidewaiter.erasures import ERASED
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.landing.archives import packing_of
-from tidewaiter.landing.erase import drop_rows, find_lines, rows_scrubbed, scrub_raw
+from tidewaiter.landing.erase import drop_rows, find_lines
 from tidewaiter.landing.formats import is_read_in_pieces, open_format
 from tidewaiter.landing.mapping import build_mapping
 from tidewaiter.landing.pieces import CutsUncertain
@@ -32,6 +32,7 @@ from tidewaiter.landing.receipts import (
     landing_key,
 )
 from tidewaiter.landing.recognise import digest_of
+from tidewaiter.landing.scrub import rows_scrubbed, scrub_raw
 from tidewaiter.landing.source import wanted_columns
 from tidewaiter.landing.staged import StagedRecords
 from tidewaiter.landing.text import prepare_text
