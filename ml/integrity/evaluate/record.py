@@ -5,7 +5,7 @@ Enough to judge the world again when a rule changes, without drawing it again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,13 @@ def code_version() -> str:
 
 
 def make_record(
-    settings: Settings, spec: WorldSpec, member_iso2: str, world: Witnessed, cost: dict[str, float]
+    settings: Settings,
+    spec: WorldSpec,
+    member_iso2: str,
+    world: Witnessed,
+    cost: Callable[[], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return what is kept of a world whose signals stand in this home."""
+    """Return what is kept of a world whose signals stand in this home; `cost` is asked at the end."""
     signals, rules = read_signals(settings, [member_iso2]), load_rules()
     entries = {entry.id: entry for entry in load_catalogue()}
     with open_duckdb(settings) as connection:
@@ -111,7 +115,7 @@ def make_record(
         {
             "world": spec.as_json(),
             "code_version": code_version(),
-            "cost": cost,
+            "cost": cost(),
             "indicators": indicators,
             "parts": [part.as_json() for part in world.parts],
             "evidence": world.evidence,
