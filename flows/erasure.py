@@ -138,8 +138,6 @@ class _Subject:
             publish_rewritten(self.settings, rewrite)
             for path in sorted((paths.scores / f"member={self.member}").rglob("*.parquet")):
                 _add(removed, "scores", self._filter(connection, path))
-            for path in sorted((paths.integrity / "signals" / f"member={self.member}").rglob("*.parquet")):
-                _add(removed, "integrity signals", self._filter(connection, path))
             prepare_staging(paths)  # staged files are second names of standing ones
             for mart in sorted(paths.marts.glob("*/*.parquet")):
                 for path in mart_files(mart):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from prefect import flow, get_run_logger, task
@@ -21,6 +21,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
 from flows import (
+    dossiers,
     gates,
     ingest,
     integrity,
@@ -336,8 +337,9 @@ def _integrity(settings: Settings, outcome: RunOutcome) -> None:
             member.notes.append(f"integrity: {integrity.describe(future.result())}")
     try:
         integrity_reading.publish_signals(settings)
+        dossiers.purge_dossiers(settings, datetime.now(UTC).date())
     except Exception as error:  # told in the outcome; who reads the set finds the one before
-        outcome.notes.append(f"the integrity set was not published: {error}")
+        outcome.notes.append(f"the integrity set was not published, or its dossiers not purged: {error}")
 
 
 def _going(outcome: RunOutcome) -> list[str]:
