@@ -113,3 +113,17 @@ def test_a_member_that_lacks_inputs_has_one_row_that_says_which(marts: Any) -> N
     marts.cover("XA", MONTHS[0], date(2024, 9, 30))
     run_member(marts.settings, "XA", {}, ["A1"])
     assert {row["status"] for row in signals(marts)} == {"computed"}
+
+
+def test_the_newest_look_alone_is_made_whole_by_the_next_run(marts: Any) -> None:
+    marts.cover("XA", MONTHS[0], date(2024, 9, 30))
+    marts.write("integrity_pair_assignments", pair_rows(15, MONTHS[:3]) + pair_rows(28, MONTHS[3:]))
+    newest = run_member(marts.settings, "XA", {}, ["A1"], newest_only=True)
+    assert (newest.looks_computed, newest.signals_to_be_checked) == (1, 1)
+    assert {row["first_flagged_on"] for row in signals(marts)} == {None, date(2024, 9, 30)}
+    # The pair was flagged in June already, which the look of September now says.
+    assert run_member(marts.settings, "XA", {}, ["A1"]).looks_computed == 3
+    flagged = [row for row in signals(marts) if row["is_flagged"]]
+    assert [row["first_flagged_on"] for row in flagged] == [date(2024, 6, 30)] * 2
+    again = run_member(marts.settings, "XA", {}, ["A1"], newest_only=True)
+    assert (again.looks_computed, again.looks_unchanged) == (0, 3)
