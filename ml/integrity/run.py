@@ -141,6 +141,7 @@ def _run_indicator(
             if period.label == last:
                 run.to_be_checked[entry.id] = run.to_be_checked.get(entry.id, 0) + 1
     store.keep_only([period.label for period in periods])
+    run.rows += store.rows
 
 
 def _lack(inputs: Inputs, entry: Entry) -> str:
@@ -177,6 +178,8 @@ def _signals(
 ) -> pa.Table:
     """Return the rows of one look, as they are written."""
     _check(raw, entry)
+    if not raw.num_rows:
+        return _one_row(entry, inputs, period, version, BELOW_SUPPORT, "no unit to be tested in the period")
     p_values = raw["p_value"].to_numpy(zero_copy_only=False).astype(np.float64)
     has_support = raw["has_support"].to_numpy(zero_copy_only=False).astype(bool)
     p_values[~has_support] = np.nan
@@ -260,25 +263,33 @@ def _with_words(
     return pa.table(arrays, schema=SIGNAL_SCHEMA)
 
 
+def _one_row(
+    entry: Entry, inputs: Inputs, period: Period | None, version: str, status: str, reason: str
+) -> pa.Table:
+    """Return the row of an indicator that tested nothing: it is never silently absent."""
+    columns = {
+        "unit_kind": pa.array([entry.unit]),
+        "has_support": pa.array([False]),
+        "is_flagged": pa.array([False]),
+        "severity": pa.array([SEVERITIES[0]]),
+        "status": pa.array([status]),
+        "reason": pa.array([reason]),
+    }
+    return _with_words(columns, 1, entry, inputs, period, version)
+
+
 def _write_not_computable(
     store: SignalStore, inputs: Inputs, entry: Entry, run: MemberRun, lack: str
 ) -> None:
     """Put one row on record that says what is missing: an indicator is never silently absent."""
     reason = f"not computable: needs {lack}"
     version = code_version(entry)
-    columns = {
-        "unit_kind": pa.array([entry.unit]),
-        "has_support": pa.array([False]),
-        "is_flagged": pa.array([False]),
-        "severity": pa.array([SEVERITIES[0]]),
-        "status": pa.array([NOT_COMPUTABLE]),
-        "reason": pa.array([reason]),
-    }
     key = fingerprint.of_json([version, reason])
     if store.is_current(_NOWHERE, key):
         run.looks_unchanged += 1
     else:
-        store.write(_NOWHERE, key, _with_words(columns, 1, entry, inputs, None, version))
+        store.write(_NOWHERE, key, _one_row(entry, inputs, None, version, NOT_COMPUTABLE, reason))
         run.looks_computed += 1
     store.keep_only([_NOWHERE])
+    run.rows += store.rows
     run.not_computable[entry.id] = lack
