@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SHORTEST_ID = 6
 _DOSSIERS = "dossiers"
+_OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True)
@@ -86,17 +87,8 @@ def write_dossier(
             case_reference=case_reference,
         )
     folder = private_folder(settings.paths.integrity / _DOSSIERS / f"member={entity.member_iso2}")
-    path = write(dossier, folder / f"{entity.kind}-{entity.entity_id[:16]}-{now:%Y%m%dT%H%M%S}.html")
-    path.chmod(0o600)
-    written = WrittenDossier(
-        path,
-        entity.member_iso2,
-        entity.kind,
-        entity.entity_id,
-        entity.figures["severity"],
-        keep_until,
-        case_reference,
-    )
+    path = folder / f"{entity.kind}-{entity.entity_id[:16]}-{now:%Y%m%dT%H%M%S}.html"
+    # The record first: a page without one would never be purged.
     write_json_atomically(
         path.with_suffix(".json"),
         {
@@ -110,13 +102,17 @@ def write_dossier(
             "case": case_reference,
         },
     )
-    return written
+    write(dossier, path).chmod(_OWNER_ONLY)
+    severity = entity.figures["severity"]
+    return WrittenDossier(
+        path, entity.member_iso2, entity.kind, entity.entity_id, severity, keep_until, case_reference
+    )
 
 
 def purge_dossiers(settings: Settings, today: date, closed_case: str | None = None) -> list[str]:
     """Remove dossiers whose day has come and those of a case that is closed; return their names.
 
-    A dossier of an open case stays, whatever its day. The purge is on record.
+    A dossier of an open case stays, whatever its day. What is removed is on record.
     """
     removed = []
     for record in sorted((settings.paths.integrity / _DOSSIERS).glob("member=*/*.json")):
@@ -125,12 +121,9 @@ def purge_dossiers(settings: Settings, today: date, closed_case: str | None = No
         is_due = date.fromisoformat(found["keep_until"]) < today and case is None
         if is_due or (case is not None and case == closed_case):
             removed.append(_remove_dossier(record))
-    record_access(
-        settings,
-        "purge",
-        "retention" if closed_case is None else f"case {closed_case} closed",
-        removed=removed,
-    )
+    if removed:
+        words = "retention" if closed_case is None else f"case {closed_case} closed"
+        record_access(settings, "purge", words, removed=removed)
     return removed
 
 
@@ -208,7 +201,7 @@ def _one_entity(connection: duckdb.DuckDBPyConnection, entity_id: str, member: s
     if not found:
         raise UsageProblem(
             Problem(
-                f"no person or firm whose pseudonym begins with '{entity_id}' has a signal",
+                f"no person or firm whose pseudonym begins with '{entity_id}' is in the last looks",
                 next_step='tidewaiter integrity signals --purpose "..." lists them',
             )
         )

@@ -21,17 +21,11 @@ from tidewaiter.erasures import add_erasure
 from tidewaiter.errors import Problem, TidewaiterError, UsageProblem, closest
 from tidewaiter.files import read_json, replace_file_atomically, write_json_atomically
 from tidewaiter.landing import Receipt, landed_receipts
-from tidewaiter.landing.erase import (
-    drop_rows,
-    find_declarations,
-    find_lines,
-    rows_scrubbed,
-    scrub_raw,
-    unreadable_lines,
-)
+from tidewaiter.landing.erase import drop_rows, find_declarations, find_lines, unreadable_lines
 from tidewaiter.landing.raw import kept_raw
 from tidewaiter.landing.receipts import RECEIPT_FILE, landing_key
 from tidewaiter.landing.replay import entry_for_receipt
+from tidewaiter.landing.scrub import rows_scrubbed, scrub_raw
 from tidewaiter.marts import mart_files, prepare_staging
 from tidewaiter.pseudonyms import Pseudonymiser, load_pseudonymiser, parties
 from tidewaiter.settings import Settings
@@ -144,8 +138,6 @@ class _Subject:
             publish_rewritten(self.settings, rewrite)
             for path in sorted((paths.scores / f"member={self.member}").rglob("*.parquet")):
                 _add(removed, "scores", self._filter(connection, path))
-            for path in sorted((paths.integrity / "signals" / f"member={self.member}").rglob("*.parquet")):
-                _add(removed, "integrity signals", self._filter(connection, path))
             prepare_staging(paths)  # staged files are second names of standing ones
             for mart in sorted(paths.marts.glob("*/*.parquet")):
                 for path in mart_files(mart):

@@ -11,19 +11,22 @@ from tidewaiter.errors import Problem, UsageProblem, closest
 from tidewaiter.settings import Settings
 
 
-def run(settings: Settings, member: str, indicators: Sequence[str] | None = None) -> Any:
+def run(
+    settings: Settings, member: str, indicators: Sequence[str] | None = None, *, newest_only: bool = False
+) -> Any:
     """Compute what is new of a member's signals; return `ml.integrity.run.MemberRun`.
 
     Args:
         settings: Where the integrity marts are, which the `integrity` stage of the transform made.
         member: The member.
         indicators: Ids such as A1; all of the catalogue where left out.
+        newest_only: Compute each indicator's newest look alone.
     """
     from ml.integrity.run import run_member
 
     parameters = load_contract(settings.members_dir, member).parameters
     with step(f"{member} integrity") as running:
-        found = run_member(settings, member, parameters, indicators, running.note)
+        found = run_member(settings, member, parameters, indicators, running.note, newest_only=newest_only)
         running.note(describe(found))
     return found
 

@@ -16,7 +16,7 @@ from flows.progress import step
 from tidewaiter.errors import Problem, TidewaiterError, UsageProblem, closest
 from tidewaiter.files import folder_replaced_atomically
 from tidewaiter.settings import Settings
-from tidewaiter.warehouse import open_duckdb, quote_literal
+from tidewaiter.warehouse import open_duckdb, quote_identifier, quote_literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,6 +40,7 @@ def publish_signals(settings: Settings) -> Path:
     target = published_set(settings)
     with step("publish integrity"), open_signals(settings, None) as connection:
         from ml.integrity.combine import combine_entities
+        from ml.integrity.signals import column_meanings
 
         connection.register("combined", combine_entities(connection))
         with folder_replaced_atomically(target) as folder:
@@ -55,6 +56,11 @@ def publish_signals(settings: Settings) -> Path:
                     f"create table published.integrity.{table} as"
                     f" from read_parquet({quote_literal(folder / f'{table}.parquet')})"
                 )
+                for column, meaning in column_meanings()[table].items():
+                    connection.execute(
+                        f"comment on column published.integrity.{table}.{quote_identifier(column)}"
+                        f" is {quote_literal(meaning)}"
+                    )
             connection.execute("detach published")
             for path in folder.iterdir():
                 path.chmod(_OWNER_READS)

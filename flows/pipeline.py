@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from prefect import flow, get_run_logger, task
@@ -21,6 +21,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
 from flows import (
+    dossiers,
     gates,
     ingest,
     integrity,
@@ -134,9 +135,9 @@ def publish_task(member: str, fresh: list[str], carried: list[str]) -> Any:
 
 
 @_step("integrity", "integrity")
-def integrity_task(member: str) -> Any:
+def integrity_task(member: str, newest_only: bool) -> Any:
     """Compute what is new of the member's integrity signals."""
-    return integrity.run(load_settings(), member)
+    return integrity.run(load_settings(), member, newest_only=newest_only)
 
 
 @flow(
@@ -221,7 +222,8 @@ def _run_members(
             _watch(outcome)
             if _going(outcome) and _transform(settings, outcome, "after_scoring"):
                 _publish(settings, outcome)
-                _integrity(settings, outcome)
+                # The demo shows where it stands, and leaves the looks of two years to a command.
+                _integrity(settings, outcome, newest_only=name == "demo")
     if outcome.publication_id is None and (current := publish.current_publication(settings)):
         outcome.publication_id = current["publication_id"]
         outcome.was_current = True
@@ -319,7 +321,7 @@ def _publish(settings: Settings, outcome: RunOutcome) -> None:
     outcome.was_current = publication.was_current
 
 
-def _integrity(settings: Settings, outcome: RunOutcome) -> None:
+def _integrity(settings: Settings, outcome: RunOutcome, *, newest_only: bool) -> None:
     """Look for signals that deserve a second look. Scores are published by now: it holds nobody back."""
     inputs = transform.inputs_digest(manifest.read_manifest(settings))
     try:
@@ -327,7 +329,7 @@ def _integrity(settings: Settings, outcome: RunOutcome) -> None:
     except Exception as error:  # told in the outcome; the published set stands
         outcome.notes.append(f"integrity was not looked at: {error}")
         return
-    futures = {code: integrity_task.submit(member=code) for code in _going(outcome)}
+    futures = {code: integrity_task.submit(member=code, newest_only=newest_only) for code in _going(outcome)}
     for code, future in futures.items():
         failure, member = _error_of(future), outcome.members[code]
         if failure is not None:
@@ -336,8 +338,9 @@ def _integrity(settings: Settings, outcome: RunOutcome) -> None:
             member.notes.append(f"integrity: {integrity.describe(future.result())}")
     try:
         integrity_reading.publish_signals(settings)
+        dossiers.purge_dossiers(settings, datetime.now(UTC).date())
     except Exception as error:  # told in the outcome; who reads the set finds the one before
-        outcome.notes.append(f"the integrity set was not published: {error}")
+        outcome.notes.append(f"the integrity set was not published, or its dossiers not purged: {error}")
 
 
 def _going(outcome: RunOutcome) -> list[str]:

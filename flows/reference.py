@@ -269,6 +269,7 @@ def commands_page() -> str:
 def indicators_page() -> str:
     """Return the catalogue of integrity indicators, from the file that the indicators themselves read."""
     from ml.integrity.catalogue import load_catalogue
+    from ml.integrity.signals import column_meanings
 
     entries = load_catalogue()
     lines = [
@@ -301,6 +302,9 @@ def indicators_page() -> str:
             ("sources", "; ".join(entry.sources)),
         ]
         lines += ["", f"## {entry.id}: {entry.title}", "", *_table(("", ""), rows)]
+    for table, columns in column_meanings().items():
+        meanings = [(f"`{name}`", meaning) for name, meaning in columns.items()]
+        lines += ["", f"## Columns of `integrity.{table}`", "", *_table(("column", "meaning"), meanings)]
     return "\n".join(lines) + "\n"
 
 

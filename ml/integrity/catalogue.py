@@ -43,6 +43,7 @@ class Entry(BaseModel):
         inputs: Canonical fields that a member must have values of, as `dataset.field`.
         parameters: Of the member's contract that it needs.
         tables: Hand-over marts that it reads.
+        optional_tables: Marts that it reads where the member has rows in them.
         null_hypothesis: What holds where nothing is wrong.
         test: How that is tested.
         support_minimum: What a unit needs to be tested; `support_unit` says of what.
@@ -65,6 +66,7 @@ class Entry(BaseModel):
     inputs: tuple[str, ...]
     parameters: tuple[str, ...] = ()
     tables: tuple[str, ...] = Field(min_length=1)
+    optional_tables: tuple[str, ...] = ()
     null_hypothesis: str
     test: str
     looks: Looks

@@ -45,6 +45,7 @@ class Inputs:
         self.parameters = dict(parameters)
         self.period = Period(date.min, date.max)
         self._connection = connection
+        self._cut: set[str] = set()
         self._settings = settings
 
     def has(self, name: str) -> bool:
@@ -57,12 +58,17 @@ class Inputs:
     def cut(self, names: Sequence[str], period: Period) -> None:
         """Make the tables available to `query` under their names, cut to the period."""
         self.period = period
+        self._cut = set(names)
         for name in names:
             self._connection.execute(
                 f"create or replace temp view {quote_identifier(name)} as select * from"
                 f" {self._member_rows(name)}"
                 f" where month between date '{period.start}' and date '{period.end}'"
             )
+
+    def is_cut(self, name: str) -> bool:
+        """Whether the table can be queried now; one that an indicator can do without may not be there."""
+        return name in self._cut
 
     def query(self, sql: str) -> pa.Table:
         """Return the rows of a query over the tables that were cut."""

@@ -72,6 +72,8 @@ def run_member(
     parameters: Mapping[str, float],
     indicators: Sequence[str] | None = None,
     on_indicator: Callable[[str], None] | None = None,
+    *,
+    newest_only: bool = False,
 ) -> MemberRun:
     """Compute what is new of a member's signals and write it.
 
@@ -81,6 +83,7 @@ def run_member(
         parameters: Of the member's contract.
         indicators: Ids; all of the catalogue where left out.
         on_indicator: Told before each indicator, for progress.
+        newest_only: Compute each indicator's newest look alone; a later run computes the earlier ones.
 
     Raises:
         ValueError: An indicator returned rows that break the rules of signals; nothing of it is written.
@@ -92,7 +95,7 @@ def run_member(
                 continue
             if on_indicator is not None:
                 on_indicator(entry.id)
-            _run_indicator(settings, inputs, entry, run)
+            _run_indicator(settings, inputs, entry, run, newest_only)
     return run
 
 
@@ -105,7 +108,9 @@ def code_version(entry: Entry) -> str:
     return fingerprint.of_json([tree, entry.model_dump(mode="json")])[:12]
 
 
-def _run_indicator(settings: Settings, inputs: Inputs, entry: Entry, run: MemberRun) -> None:
+def _run_indicator(
+    settings: Settings, inputs: Inputs, entry: Entry, run: MemberRun, newest_only: bool
+) -> None:
     store = SignalStore(settings, inputs.member_iso2, entry.id)
     lack = _lack(inputs, entry)
     if lack:
@@ -116,14 +121,17 @@ def _run_indicator(settings: Settings, inputs: Inputs, entry: Entry, run: Member
     if not periods:
         _write_not_computable(store, inputs, entry, run, f"a full {entry.looks.every} of data")
         return
-    digests = {name: inputs.digests(name) for name in entry.tables}
+    tables = [*entry.tables, *(name for name in entry.optional_tables if inputs.has(name))]
+    digests = {name: inputs.digests(name) for name in tables}
     version, since, last = code_version(entry), _FlaggedSince(), periods[-1].label
     for period in periods:
-        key = _key(version, digests, period, inputs)
+        key = _key(version, digests, period, inputs, since)
         if store.is_current(period.label, key):
             run.looks_unchanged += 1
+        elif newest_only and period.label != last:
+            continue
         else:
-            inputs.cut(entry.tables, period)
+            inputs.cut(tables, period)
             random = np.random.default_rng(int(hashlib.sha256(key.encode()).hexdigest()[:16], 16))
             raw = entry.compute()(inputs, entry, random)
             store.write(period.label, key, _signals(raw, entry, inputs, period, version, since))
@@ -133,6 +141,7 @@ def _run_indicator(settings: Settings, inputs: Inputs, entry: Entry, run: Member
             if period.label == last:
                 run.to_be_checked[entry.id] = run.to_be_checked.get(entry.id, 0) + 1
     store.keep_only([period.label for period in periods])
+    run.rows += store.rows
 
 
 def _lack(inputs: Inputs, entry: Entry) -> str:
@@ -146,7 +155,13 @@ def _lack(inputs: Inputs, entry: Entry) -> str:
     return ", ".join(f"rows in {name}" for name in entry.tables if not inputs.has(name))
 
 
-def _key(version: str, digests: Mapping[str, Mapping[date, str]], period: Period, inputs: Inputs) -> str:
+def _key(
+    version: str,
+    digests: Mapping[str, Mapping[date, str]],
+    period: Period,
+    inputs: Inputs,
+    since: _FlaggedSince,
+) -> str:
     """Return the digest of everything that a look rests on."""
     within = {
         name: [
@@ -154,7 +169,8 @@ def _key(version: str, digests: Mapping[str, Mapping[date, str]], period: Period
         ]
         for name, months in digests.items()
     }
-    return fingerprint.of_json([version, within, str(period), inputs.parameters])
+    earlier = sorted([*map(str, unit), str(day)] for unit, day in since.items())
+    return fingerprint.of_json([version, within, str(period), inputs.parameters, earlier])
 
 
 def _signals(
@@ -162,6 +178,8 @@ def _signals(
 ) -> pa.Table:
     """Return the rows of one look, as they are written."""
     _check(raw, entry)
+    if not raw.num_rows:
+        return _one_row(entry, inputs, period, version, BELOW_SUPPORT, "no unit to be tested in the period")
     p_values = raw["p_value"].to_numpy(zero_copy_only=False).astype(np.float64)
     has_support = raw["has_support"].to_numpy(zero_copy_only=False).astype(bool)
     p_values[~has_support] = np.nan
@@ -245,25 +263,33 @@ def _with_words(
     return pa.table(arrays, schema=SIGNAL_SCHEMA)
 
 
+def _one_row(
+    entry: Entry, inputs: Inputs, period: Period | None, version: str, status: str, reason: str
+) -> pa.Table:
+    """Return the row of an indicator that tested nothing: it is never silently absent."""
+    columns = {
+        "unit_kind": pa.array([entry.unit]),
+        "has_support": pa.array([False]),
+        "is_flagged": pa.array([False]),
+        "severity": pa.array([SEVERITIES[0]]),
+        "status": pa.array([status]),
+        "reason": pa.array([reason]),
+    }
+    return _with_words(columns, 1, entry, inputs, period, version)
+
+
 def _write_not_computable(
     store: SignalStore, inputs: Inputs, entry: Entry, run: MemberRun, lack: str
 ) -> None:
     """Put one row on record that says what is missing: an indicator is never silently absent."""
     reason = f"not computable: needs {lack}"
     version = code_version(entry)
-    columns = {
-        "unit_kind": pa.array([entry.unit]),
-        "has_support": pa.array([False]),
-        "is_flagged": pa.array([False]),
-        "severity": pa.array([SEVERITIES[0]]),
-        "status": pa.array([NOT_COMPUTABLE]),
-        "reason": pa.array([reason]),
-    }
     key = fingerprint.of_json([version, reason])
     if store.is_current(_NOWHERE, key):
         run.looks_unchanged += 1
     else:
-        store.write(_NOWHERE, key, _with_words(columns, 1, entry, inputs, None, version))
+        store.write(_NOWHERE, key, _one_row(entry, inputs, None, version, NOT_COMPUTABLE, reason))
         run.looks_computed += 1
     store.keep_only([_NOWHERE])
+    run.rows += store.rows
     run.not_computable[entry.id] = lack

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import yaml
 
 COMPUTED, BELOW_SUPPORT, NOT_COMPUTABLE = "computed", "below support", "not computable"
 SEVERITIES = ("none", "note", "review", "priority")
@@ -79,6 +81,13 @@ SIGNAL_SCHEMA = pa.schema(
         ("computed_at", pa.timestamp("us")),
     ]
 )
+
+
+def column_meanings() -> dict[str, dict[str, str]]:
+    """Return what each column of the tables `signals` and `entities` means."""
+    text = Path(__file__).with_name("columns.yaml").read_text(encoding="utf-8")
+    found: dict[str, dict[str, str]] = yaml.safe_load(text)
+    return found
 
 
 def raw_table(columns: Mapping[str, Any]) -> pa.Table:

@@ -50,6 +50,11 @@ class SignalStore:
         if gone:
             write_json_atomically(self.folder / _RECORD, self._record)
 
+    @property
+    def rows(self) -> int:
+        """Rows of all periods on record."""
+        return sum(period["rows"] for period in self._record.values())
+
     def flagged_units(self, label: str) -> list[tuple[str, str, str | None, date]]:
         """Return kind, unit, counterpart and day of first flag of the units flagged in a period."""
         columns = ["unit_kind", "unit_id", "counterpart_id", "first_flagged_on"]

@@ -17,6 +17,7 @@ from scipy import stats
 from ml.integrity.catalogue import Entry
 from ml.integrity.exact import SMALLEST, hypergeometric_sum_tails
 from ml.integrity.indicators._arrays import integers, numbers
+from ml.integrity.indicators._stakes import stakes, usual_recovery
 from ml.integrity.inputs import Inputs
 from ml.integrity.intervals import limited_shrinkage, poisson_interval
 
@@ -178,6 +179,15 @@ def _drawn_in(tail: Floats, away: Floats, factor: float) -> Floats:
     deviate = np.where(tail > SMALLEST, stats.norm.isf(np.clip(tail, SMALLEST, 1)), away)
     wider: Floats = np.maximum(tail, stats.norm.sf(deviate / factor**0.5))
     return wider
+
+
+def at_stake(inputs: Inputs, found: Outcomes, tail: Literal["high", "low"]) -> dict[str, Floats | None]:
+    """Return the revenue of outcomes beyond, or short of, what was expected: each as a finding brings."""
+    low, high = poisson_interval(found.observed)
+    usual = usual_recovery(inputs, "finding")
+    if tail == "high":
+        return stakes(usual, found.observed - found.expected, low - found.expected, high - found.expected)
+    return stakes(usual, found.expected - found.observed, found.expected - high, found.expected - low)
 
 
 def two_sided(upper: Floats, lower: Floats) -> Floats:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from ml.integrity.catalogue import Entry
 from ml.integrity.exact import hypergeometric_sum_tails
 from ml.integrity.indicators._arrays import integers, numbers
+from ml.integrity.indicators._stakes import stakes, usual_recovery
 from ml.integrity.inputs import Inputs
 from ml.integrity.intervals import poisson_interval
 from ml.integrity.signals import no_rows, raw_table
@@ -80,4 +81,5 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
             "support": files,
             "has_support": has_support,
         }
+        | stakes(usual_recovery(inputs, "file"), observed - expected, low - expected, high - expected)
     )

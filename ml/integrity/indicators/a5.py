@@ -10,6 +10,7 @@ from scipy import stats
 from ml.integrity.catalogue import Entry
 from ml.integrity.exact import SMALLEST
 from ml.integrity.indicators._arrays import numbers
+from ml.integrity.indicators._stakes import stakes, usual_recovery
 from ml.integrity.inputs import Inputs
 from ml.integrity.intervals import share_interval
 from ml.integrity.periods import month_start, plus_months
@@ -58,6 +59,12 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
             "support": red,
             "has_support": red >= entry.support_minimum,
         }
+        | stakes(
+            usual_recovery(inputs, "file"),
+            shopped - expected,
+            low * tested - expected,
+            high * tested - expected,
+        )
     )
 
 

@@ -11,6 +11,7 @@ from scipy import stats
 from ml.integrity.catalogue import Entry
 from ml.integrity.exact import hypergeometric_sum_tails
 from ml.integrity.indicators._arrays import integers, numbers
+from ml.integrity.indicators._stakes import stakes, usual_recovery
 from ml.integrity.inputs import Inputs
 from ml.integrity.intervals import poisson_interval, share_interval
 from ml.integrity.signals import no_rows, raw_table
@@ -92,6 +93,7 @@ def _brokers(inputs: Inputs, entry: Entry) -> pa.Table:
             "test_name": "sum of hypergeometric numbers over months, exact",
             "p_value": lower,
         }
+        | stakes(usual_recovery(inputs, "file"), expected - drawn, expected - high, expected - low)
     )
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from scipy import stats
 
 from ml.integrity.catalogue import Entry
-from ml.integrity.indicators._strata import Outcomes, columns, outcomes
+from ml.integrity.indicators._strata import Outcomes, at_stake, columns, outcomes
 from ml.integrity.inputs import Inputs
 from ml.integrity.signals import no_rows, raw_table
 
@@ -19,7 +19,9 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
     if found is None or everybody is None:
         return no_rows()
     inspectors = raw_table(
-        columns(found, entry, "low", is_shrunk=True) | {"observed_unit": "files with a finding"}
+        columns(found, entry, "low", is_shrunk=True)
+        | {"observed_unit": "files with a finding"}
+        | at_stake(inputs, found, "low")
     )
     return pa.concat_tables([inspectors, _joint(everybody, entry)])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from ml.integrity.catalogue import Entry
-from ml.integrity.indicators._strata import columns, outcomes
+from ml.integrity.indicators._strata import at_stake, columns, outcomes
 from ml.integrity.inputs import Inputs
 from ml.integrity.signals import no_rows, raw_table
 
@@ -17,5 +17,7 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
     if found is None:
         return no_rows()
     return raw_table(
-        columns(found, entry, "both", is_shrunk=True) | {"observed_unit": "items raised in value"}
+        columns(found, entry, "both", is_shrunk=True)
+        | {"observed_unit": "items raised in value"}
+        | at_stake(inputs, found, "low")
     )

@@ -7,13 +7,17 @@ import json
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 import yaml
 
 from flows.erasure import erase_subject
 from flows.ingest import ingest_member
 from flows.rotation import rotate_key
+from ml.integrity.signals import SIGNAL_SCHEMA
+from ml.integrity.store import SignalStore, read_signals
 from tidewaiter.landing import landed_receipts
+from tidewaiter.pseudonyms import load_pseudonymiser
 from tidewaiter.settings import Settings
 
 WHO = "TIN-9001"
@@ -150,6 +154,19 @@ def test_items_of_a_subject_that_only_their_headers_name_go_too(member):
     # Under another key everything lands again from the bytes kept, and nobody comes back.
     assert rotate_key(settings).problems == ()
     assert proven(settings) == {"declaration_items": (18, 6), "declarations": (9, 3)}
+
+
+def test_signals_on_a_subject_go_with_it_and_all_of_them_with_the_key(member):
+    settings = member(APART, {"headers.csv": HEADERS.encode(), "items.csv": ITEMS.encode()})
+    (pseudonym,) = load_pseudonymiser(settings.paths).pseudonymise("XD", "importer", [WHO])
+    named = [{"unit_kind": "importer", "unit_id": one} for one in (pseudonym, "somebody else")]
+    store = SignalStore(settings, "XD", "C3")
+    store.write("2024-01_2024-03", "key", pa.Table.from_pylist(named, schema=SIGNAL_SCHEMA))
+    receipt = erase_subject(settings, "XD", "importer", WHO)
+    assert receipt.removed["integrity signals"] == 1
+    assert read_signals(settings, ["XD"])["unit_id"].to_pylist() == ["somebody else"]
+    assert rotate_key(settings).problems == ()
+    assert read_signals(settings, ["XD"]).num_rows == 0
 
 
 def test_a_line_that_is_an_item_and_its_events_goes_as_one(member):

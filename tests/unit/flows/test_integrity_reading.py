@@ -232,6 +232,11 @@ def test_the_set_stands_apart_and_closed(settings: Settings) -> None:
     with duckdb.connect(folder / DUCKDB_FILE, read_only=True) as connection:
         assert connection.execute("select count(*) from integrity.signals").fetchone() == (11,)
         bands = connection.execute("select entity_id, severity from integrity.entities").fetchall()
+        silent = connection.execute(
+            "select table_name, column_name from duckdb_columns()"
+            " where schema_name = 'integrity' and comment is null"
+        ).fetchall()
+    assert silent == []
     assert (BROKER, "priority") in bands
 
 

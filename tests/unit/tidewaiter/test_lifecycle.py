@@ -14,9 +14,10 @@ from tidewaiter.contracts import CsvFormat
 from tidewaiter.erasures import add_erasure, load_erasures
 from tidewaiter.errors import TidewaiterError
 from tidewaiter.landing.drift import SchemaDrift
-from tidewaiter.landing.erase import _Scrubber, find_lines, is_removed
+from tidewaiter.landing.erase import find_lines
 from tidewaiter.landing.raw import kept_raw
 from tidewaiter.landing.replay import replay_extract
+from tidewaiter.landing.scrub import _Scrubber, is_removed
 from tidewaiter.landing.trial import compare_file, try_landing
 from tidewaiter.pseudonyms import Pseudonymiser
 

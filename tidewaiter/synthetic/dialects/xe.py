@@ -49,9 +49,9 @@ _FOB_SHARE = "(declared_value - freight - insurance)"
 # An intervention makes a second version of the item; only that one says what was found.
 _VERSIONS = (
     "select * replace ("
-    + ", ".join(f"if(version = 1 and is_amended, null, {one}) as {one}" for one in _OUTCOMES)
-    + ") from (select *, unnest(if(is_amended, [1, 2], [1])) as version from"
-    " (select *, coalesce(finding_code <> 'CONFORM', false) as is_amended from drawn))"
+    + ", ".join(f"if(version = 1 and has_second, null, {one}) as {one}" for one in _OUTCOMES)
+    + ") from (select *, unnest(if(has_second, [1, 2], [1])) as version from"
+    " (select *, coalesce(finding_code <> 'CONFORM', false) as has_second from drawn))"
 )
 
 _ITEMS = {

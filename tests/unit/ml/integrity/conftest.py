@@ -60,7 +60,8 @@ def compute(marts: MartsByHand) -> Callable[..., list[dict[str, Any]]]:
     def run(indicator: str, period: Any, member: str = "XA", **parameters: float) -> list[dict[str, Any]]:
         (entry,) = [one for one in load_catalogue() if one.id == indicator]
         with open_inputs(marts.settings, member, parameters) as inputs:
-            inputs.cut(entry.tables, period)
+            tables = [*entry.tables, *(name for name in entry.optional_tables if inputs.has(name))]
+            inputs.cut(tables, period)
             rows: list[dict[str, Any]] = entry.compute()(inputs, entry, np.random.default_rng(1)).to_pylist()
             return rows
 

@@ -334,3 +334,23 @@ def test_files_that_share_their_fate_are_fewer_than_they_look(marts: Any, comput
     assert stats.binom.sf(sum(value <= 0.01 for value in p) - 1, 1000, 0.02) > 1e-6
     deviates = (np.array([5 * random.binomial(40, 0.2) for _ in range(1000)]) - 40) / np.sqrt(200 * 0.16)
     assert (deviates > stats.norm.isf(0.01)).mean() > 0.05  # what files counted one by one would have said
+
+
+def test_revenue_at_stake_is_what_missing_findings_usually_bring(marts: Any, compute: Any) -> None:
+    counts = {"i1": (200, 6)} | {f"i{number}": (200, 20) for number in range(2, 8)}
+    marts.write("integrity_findings", outcome_rows(counts))
+    # A hundred findings of 50 USD each among a thousand files: no spread, so the mean of a finding is known.
+    recovery = {"member_iso2": "XA", "month": JANUARY, "files_n": 1000, "found_files_n": 100}
+    marts.write(
+        "integrity_recoveries", [recovery | {"recovered_usd": 5000.0, "squared_recovered_usd": 250000.0}]
+    )
+    found = one(compute("B1", PERIOD), unit_id="i1")
+    low, high = poisson_interval(np.array([6.0]))
+    assert found["revenue_at_stake_usd"] == pytest.approx((18 - 6) * 50)
+    assert found["revenue_low_usd"] == pytest.approx(max(18 - high[0], 0) * 50)
+    assert found["revenue_high_usd"] == pytest.approx((18 - low[0]) * 50)
+
+
+def test_without_recoveries_nothing_is_said_of_revenue(marts: Any, compute: Any) -> None:
+    marts.write("integrity_findings", outcome_rows({"i1": (200, 6), "i2": (200, 30)}))
+    assert {row["revenue_at_stake_usd"] for row in compute("B1", PERIOD)} == {None}

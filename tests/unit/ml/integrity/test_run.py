@@ -62,8 +62,9 @@ def test_only_looks_whose_inputs_changed_are_computed_again(marts: Any) -> None:
     marts.write("integrity_pair_assignments", pair_rows(15))
     assert run_member(marts.settings, "XA", {}, ["A1"]).looks_computed == 3
     before = signals(marts)
+    assert len(before) == 6
     again = run_member(marts.settings, "XA", {}, ["A1"])
-    assert (again.looks_computed, again.looks_unchanged) == (0, 3)
+    assert (again.looks_computed, again.looks_unchanged, again.rows) == (0, 3, 6)
     marts.write("integrity_pair_assignments", list(reversed(pair_rows(15))))
     assert run_member(marts.settings, "XA", {}, ["A1"]).looks_computed == 0
     changed = pair_rows(15, MONTHS[:6]) + pair_rows(16, MONTHS[6:])
@@ -113,3 +114,31 @@ def test_a_member_that_lacks_inputs_has_one_row_that_says_which(marts: Any) -> N
     marts.cover("XA", MONTHS[0], date(2024, 9, 30))
     run_member(marts.settings, "XA", {}, ["A1"])
     assert {row["status"] for row in signals(marts)} == {"computed"}
+
+
+def test_the_newest_look_alone_is_made_whole_by_the_next_run(marts: Any) -> None:
+    marts.cover("XA", MONTHS[0], date(2024, 9, 30))
+    marts.write("integrity_pair_assignments", pair_rows(15, MONTHS[:3]) + pair_rows(28, MONTHS[3:]))
+    newest = run_member(marts.settings, "XA", {}, ["A1"], newest_only=True)
+    assert (newest.looks_computed, newest.signals_to_be_checked) == (1, 1)
+    assert {row["first_flagged_on"] for row in signals(marts)} == {None, date(2024, 9, 30)}
+    # The pair was flagged in June already, which the look of September now says.
+    assert run_member(marts.settings, "XA", {}, ["A1"]).looks_computed == 3
+    flagged = [row for row in signals(marts) if row["is_flagged"]]
+    assert [row["first_flagged_on"] for row in flagged] == [date(2024, 6, 30)] * 2
+    again = run_member(marts.settings, "XA", {}, ["A1"], newest_only=True)
+    assert (again.looks_computed, again.looks_unchanged) == (0, 3)
+
+
+def test_a_look_without_units_says_so(marts: Any) -> None:
+    marts.cover("XA", MONTHS[0], date(2024, 6, 30))
+    marts.write("integrity_pair_assignments", pair_rows(15, MONTHS[3:6]))
+    run_member(marts.settings, "XA", {}, ["A1"])
+    empty = [row for row in signals(marts) if row["period_end"] == date(2024, 3, 31)]
+    (row,) = empty
+    assert (row["status"], row["reason"], row["unit_id"], row["is_flagged"]) == (
+        "below support",
+        "no unit to be tested in the period",
+        None,
+        False,
+    )

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.ingest import ingest_member
-from ml.integrity.evaluate.traces import PLANTED_GAP
+from ml.integrity.evaluate.traces import PLANTED_GAP, SPLIT_FILES, SPLIT_SHARE
 from ml.integrity.evaluate.truth import read_world
 from tidewaiter.settings import Settings
 from tidewaiter.synthetic.generate import make_requests, write_members
@@ -114,6 +114,24 @@ def test_flows_short_of_mass_are_those_that_plain_sums_find(parts, items):
 
 def set_of_flows(parts, role):
     return {part.unit_id for part in parts if part.role == role}
+
+
+def test_units_bunch_where_parts_add_enough_to_the_others_under_the_threshold(parts, items):
+    value, is_part, office = defaultdict(float), defaultdict(bool), {}
+    for one, row in items:
+        key = one["declaration_id"]
+        value[key] += one["declared_value_usd"]
+        is_part[key] |= one["scenario"] == "S5"
+        office[key] = row["office_code"]
+    highest = max(value[key] for key in value if is_part[key])
+    counts = Counter((office[key], is_part[key]) for key in value if highest / 2 <= value[key] <= highest)
+    expected = {
+        unit
+        for unit in set(office.values())
+        if counts[unit, True] >= SPLIT_FILES and counts[unit, True] >= SPLIT_SHARE * counts[unit, False]
+    }
+    assert expected
+    assert set(units(parts, "S5", "office")) == expected
 
 
 def test_sets_hold_those_who_act_together(parts):
