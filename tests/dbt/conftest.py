@@ -121,7 +121,8 @@ class Warehouse:
 
     def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run dbt on this home. Raises AssertionError with dbt's own output where it fails."""
-        builds = arguments[0] in ("run", "build")
+        # The stages that follow read what the first one staged.
+        builds = arguments[0] in ("run", "build") and not {"after_scoring", "integrity"} & {*arguments}
         if builds:
             prepare_staging(Home(self.home))
         command = [sys.executable, "-m", "dbt.cli.main", *arguments]
