@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 LINT_HOME := mkdir -p $(VENV)/lint/warehouse && TIDEWAITER_HOME=$(abspath $(VENV))/lint
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test test-slow check format bench bench-models serve docs lock clean
+.PHONY: help setup setup-dev demo test test-slow check format bench bench-models detection serve docs lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-models: $(VENV)/.dev ## Measure the models (speed; accuracy where the Kore
 	@$(BIN)/python tests/bench/models.py speed
 	@test -z "$$TIDEWAITER_KOREA_DIR" || $(BIN)/python tests/bench/models.py korea
 	@$(BIN)/python tests/bench/models.py write
+
+detection: $(VENV)/.dev ## Try the integrity indicators on planted truth and write the page (hours; goes on where it stopped)
+	@$(BIN)/tidewaiter integrity evaluate --seeds 20
 
 serve: $(VENV)/.runtime ## Prefect and MLflow on loopback
 	@$(BIN)/tidewaiter serve

@@ -47,7 +47,7 @@ def collect(
     """Put every world on record that is not yet, by the present code; return the files of all.
 
     Args:
-        settings: Threads and memory; the home is not touched.
+        settings: Threads, which the jobs share, and memory of each; the home is not touched.
         folder: Where records are kept, one folder per version of the code.
         specs: The worlds.
         jobs: Processes at a time, each with a home of its own.
@@ -58,11 +58,12 @@ def collect(
     """
     from ml.integrity.evaluate.record import world_path
 
+    shared = settings.model_copy(update={"threads": max(1, settings.threads // jobs)})
     paths = {spec: world_path(folder, spec) for spec in specs}
     missing = [spec for spec in specs if not _stands(paths[spec], spec)]
     done = len(specs) - len(missing)
     problems = []
-    for spec, run in _records(settings, missing, jobs):
+    for spec, run in _records(shared, missing, jobs):
         try:
             record = run()
         except Exception as error:  # the other worlds are worth having; all failures are raised at the end
@@ -133,23 +134,48 @@ def run_world(settings: Settings, spec: WorldSpec, place: Path) -> dict[str, Any
     from ml.integrity.run import run_member
     from tidewaiter.synthetic.generate import make_requests, write_members
 
-    started, before = time.monotonic(), _cpu_s()
+    clock = _Clock()
     own = settings.model_copy(update={"home": place / "home"})
     with _environment_of(own), home_locked(own, f"world {spec.name}"):
         try:
+            clock.begin("draw")
             requests = make_requests([MEMBER], spec.items, spec.months, spec.seed, spec.plan())
             write_members(own.paths.synthetic, requests)
+            clock.begin("land")
             ingest_member(own, MEMBER)
+            clock.begin("gate")
             gates.gate_landing(own, MEMBER)
             write_manifest(own)
+            clock.begin("transform")
             transform.build_only(own, _tables(spec))
-            run_member(
-                own, MEMBER, load_contract(own.members_dir, MEMBER).parameters, spec.indicators or None
-            )
-            cost = {"cpu_s": round(_cpu_s() - before, 1), "wall_s": round(time.monotonic() - started, 1)}
-            return make_record(own, spec, MEMBER, read_world(own, MEMBER), cost)
+            parameters = load_contract(own.members_dir, MEMBER).parameters
+            run_member(own, MEMBER, parameters, spec.indicators or None, clock.begin)
+            clock.begin("judge")
+            return make_record(own, spec, MEMBER, read_world(own, MEMBER), clock.stop)
         finally:
             _clear(own)
+
+
+class _Clock:
+    """CPU seconds of each part of a world, dbt's included."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, float] = {}
+        self._part = ""
+        self._since, self._started = _cpu_s(), time.monotonic()
+
+    def begin(self, part: str) -> None:
+        """Say that another part begins."""
+        now = _cpu_s()
+        if self._part:
+            self._parts[self._part] = round(now - self._since, 1)
+        self._part, self._since = part, now
+
+    def stop(self) -> dict[str, Any]:
+        """Return CPU seconds in all and of each part, and seconds on the wall."""
+        self.begin("")
+        total = round(sum(self._parts.values()), 1)
+        return {"cpu_s": total, "wall_s": round(time.monotonic() - self._started, 1), "parts_s": self._parts}
 
 
 def _tables(spec: WorldSpec) -> list[str]:

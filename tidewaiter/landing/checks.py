@@ -41,9 +41,12 @@ class Check:
 
 def row_checks(mapping: Mapping) -> list[Check]:
     """Return every check of a mapped row: fields in canonical order, then the rules between them."""
-    return [check for one in mapping.mapped for check in _field_checks(one)] + list(
-        _rule_checks(mapping.dataset)
-    )
+    return [*field_checks(mapping), *_rule_checks(mapping.dataset)]
+
+
+def field_checks(mapping: Mapping) -> list[Check]:
+    """Return the checks of each mapped field by itself."""
+    return [check for one in mapping.mapped for check in _field_checks(one)]
 
 
 def is_faulty_sql(checks: list[Check]) -> str:

@@ -1,62 +1,190 @@
-"""Converting records: the one query that runs over every record, and pseudonyms for what it yields.
+"""Converting records: from raw columns to canonical ones, and from clear identifiers to pseudonyms.
 
-A record comes out of it as canonical columns, with its problems and its text where it has a fault.
+A text that comes a thousand times is converted once: columns whose values repeat are converted text by
+text, and only the others row by row. Both by the same SQL, and what compares columns sees every row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidewaiter.landing.checks import is_faulty_sql, problems_sql, row_checks
-from tidewaiter.landing.staged import SOURCE_LINE
-from tidewaiter.pseudonyms import Pseudonymiser, purpose_of
+from tidewaiter.landing.checks import field_checks, is_faulty_sql, problems_sql, row_checks
+from tidewaiter.landing.column_pseudonyms import ColumnPseudonymiser
+from tidewaiter.landing.known import Known
+from tidewaiter.landing.staged import SOURCE_LINE, Batch
 from tidewaiter.warehouse import quote_identifier
 
 if TYPE_CHECKING:
+    import duckdb
+
     from tidewaiter.landing.mapping import Mapping
+    from tidewaiter.landing.shape import LandedShape
+    from tidewaiter.landing.source import SourceColumn
 
-IS_FAULTY = "is_faulty"
-RAWS = "raws"
-KEY_HASHES = ("key_hash_1", "key_hash_2")
+KEY_HASH = "key_hash"
 
-_T = TypeVar("_T")
-# Identifiers remembered per purpose; more are forgotten and, should they come again, computed again.
-_REMEMBERED = 2_000_000
-_NONE = pa.array([], pa.string())
+_IS_FAULTY = "is_faulty"
+_RECORDS = "records_to_convert"
+# A column is converted text by text where a text stands on more than three rows, as a rule. The first rows
+# foretell it: counting all of them would cost as much as it saves.
+_SAMPLE_ROWS = 20_000
+_DISTINCT_AT_MOST = 0.3
+_WORD = re.compile(r"\w+")
 
 
-def conversion_sql(mapping: Mapping) -> Callable[[str], str]:
-    """Return the query over a relation of raw columns.
+@dataclass(frozen=True)
+class Converted:
+    """What became of a batch of records.
 
-    Its columns: the canonical fields that differ from row to row, `is_faulty`, `raws` where the row is
-    faulty, and two independent 64-bit hashes of the primary key.
+    Attributes:
+        records: How many there were.
+        rows: The sound ones as they are landed.
+        keys: Their `source_line` and a 64-bit hash of their primary key.
+        faulty: The others: `source_line` and raw columns.
     """
-    checks = row_checks(mapping)
-    # A list, because a struct would cost an empty column per source column.
-    raws = ", ".join(column.raw for column in mapping.columns)
-    key = [_key_column(mapping, name) for name in mapping.dataset.primary_key if name in mapping.varying]
-    columns = [
-        *map(quote_identifier, mapping.varying),
-        IS_FAULTY,
-        f"case when {IS_FAULTY} then cast([{raws}] as VARCHAR[]) end as {RAWS}",
-        f"hash({', '.join(['1', *key])}) as {KEY_HASHES[0]}",
-        f"hash({', '.join(['2', *reversed(key)])}) as {KEY_HASHES[1]}",
-    ]
 
-    def query(relation: str) -> str:
-        return (
-            f"{mapping.typed_layers(relation)},\n"
-            f"checked as (select *, ({is_faulty_sql(checks)}) as {IS_FAULTY} from typed)\n"
-            f"select {', '.join(columns)} from checked"
+    records: int
+    rows: pa.Table
+    keys: pa.Table
+    faulty: pa.Table
+
+
+class Converter:
+    """Converts batches of one extract, in several threads at once.
+
+    Args:
+        mapping: How records become canonical.
+        shape: How they are landed.
+        pseudonyms: Replaces parties and officers.
+    """
+
+    def __init__(self, mapping: Mapping, shape: LandedShape, pseudonyms: ColumnPseudonymiser) -> None:
+        self._mapping = mapping
+        self._shape = shape
+        self._pseudonyms = pseudonyms
+        parties = {field.name for field in mapping.dataset.fields if field.is_pseudonymised}
+        self._parties = [name for name in mapping.varying if name in parties]
+        self._alone = _columns_alone(mapping)
+        self._by_text = {column: _ByText(mapping, column) for column in self._alone}
+        self._by_row = cache(lambda columns: _ByRow(mapping, columns))
+
+    def __call__(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> Converted:
+        """Return what becomes of a batch."""
+        columns = _arrays(batch.table)
+        repeating = {column: _encoded(columns[column.raw]) for column in self._alone}
+        typed: dict[str, pa.Array] = {}
+        faults: list[pa.Array] = []
+        for column, encoded in repeating.items():
+            if encoded is not None:
+                of_column, is_faulty = self._by_text[column].convert(connection, encoded)
+                typed |= of_column
+                faults += [] if is_faulty is None else [is_faulty]
+        by_text = frozenset(column for column, encoded in repeating.items() if encoded is not None)
+        by_row = self._by_row(by_text).convert(connection, columns | typed, len(batch.lines))
+        typed |= _arrays(by_row)
+        is_faulty = typed.pop(_IS_FAULTY)
+        for other in faults:
+            is_faulty = pc.or_(is_faulty, other)
+        lines = pa.array(batch.lines)
+        faulty = pa.table(
+            {column.raw: columns[column.raw] for column in self._mapping.columns} | {SOURCE_LINE: lines}
+        )
+        if not is_faulty.true_count:
+            return self._converted(connection, typed, lines, faulty.slice(0, 0))
+        is_sound = pc.invert(is_faulty)
+        sound = {name: column.filter(is_sound) for name, column in typed.items()}
+        return self._converted(connection, sound, lines.filter(is_sound), faulty.filter(is_faulty))
+
+    def _converted(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        sound: dict[str, pa.Array],
+        lines: pa.Array,
+        faulty: pa.Table,
+    ) -> Converted:
+        keys = {SOURCE_LINE: lines, KEY_HASH: sound.pop(KEY_HASH)}
+        for name in self._parties:
+            sound[name] = self._pseudonymised(connection, name, sound[name])
+        rows = self._shape.landed(sound | {SOURCE_LINE: lines}, len(lines))
+        return Converted(len(lines) + faulty.num_rows, rows, pa.table(keys), faulty)
+
+    def _pseudonymised(self, connection: duckdb.DuckDBPyConnection, name: str, column: pa.Array) -> pa.Array:
+        if not isinstance(column, pa.DictionaryArray):
+            return self._pseudonyms.replace(connection, name, column)
+        replaced = self._pseudonyms.replace(connection, name, column.dictionary)
+        return pa.DictionaryArray.from_arrays(column.indices, replaced)
+
+
+class _ByText:
+    """Converts a column of which each text has the same canonical values wherever it stands."""
+
+    def __init__(self, mapping: Mapping, column: SourceColumn) -> None:
+        of_column = mapping.of_columns([column])
+        self._known = Known()
+        self._raw = column.raw
+        self._names = of_column.varying
+        self._sql = (
+            f"{of_column.typed_layers(_RECORDS)}\n"
+            f"select {', '.join(map(quote_identifier, self._names))},"
+            f" ({is_faulty_sql(field_checks(of_column))}) as {_IS_FAULTY} from typed"
         )
 
-    return query
+    def convert(
+        self, connection: duckdb.DuckDBPyConnection, encoded: pa.DictionaryArray
+    ) -> tuple[dict[str, pa.Array], pa.Array | None]:
+        """Return canonical columns as dictionaries, and which rows are faulty where any is."""
+
+        def find(texts: pa.Array) -> pa.Table:
+            return _run(connection, self._sql, pa.table({self._raw: texts}))
+
+        place, found = self._known.look_up(encoded.dictionary, find)
+        found = found.take(place)
+        typed = {
+            name: pa.DictionaryArray.from_arrays(encoded.indices, found[name].combine_chunks())
+            for name in self._names
+        }
+        is_faulty = found[_IS_FAULTY].combine_chunks()
+        return typed, is_faulty.take(encoded.indices) if is_faulty.true_count else None
+
+
+class _ByRow:
+    """Converts the other columns, and compares all columns of a row with each other."""
+
+    def __init__(self, mapping: Mapping, by_text: Collection[SourceColumn]) -> None:
+        rules = " ".join(f"{rule.when} {rule.check}" for rule in mapping.dataset.rules)
+        compared = {*_WORD.findall(rules), *mapping.dataset.primary_key, "registered_at"}
+        done = mapping.of_columns(by_text)
+        rest = replace(
+            mapping,
+            mapped=tuple(one for one in mapping.mapped if one not in done.mapped),
+            fixed={name: sql for name, sql in mapping.fixed.items() if name in compared},
+        )
+        kept = [name for name in done.varying if name in compared]
+        self._columns = [*kept, *(column.raw for column in rest.columns)]
+        key = [_key_column(mapping, name) for name in mapping.dataset.primary_key if name in mapping.varying]
+        selected = [
+            *map(quote_identifier, rest.varying),
+            f"({is_faulty_sql(row_checks(rest))}) as {_IS_FAULTY}",
+            f"hash({', '.join(['1', *key])}) as {KEY_HASH}",
+        ]
+        self._sql = (
+            f"{rest.typed_layers(_RECORDS, *map(quote_identifier, kept))}\n"
+            f"select {', '.join(selected)} from typed"
+        )
+
+    def convert(
+        self, connection: duckdb.DuckDBPyConnection, columns: dict[str, pa.Array], records: int
+    ) -> pa.Table:
+        """Return canonical columns, `is_faulty` and the hash of the key."""
+        used = {name: columns[name] for name in self._columns}
+        return _run(connection, self._sql, pa.table(used or {"is_row": pa.nulls(records, pa.bool_())}))
 
 
 def problems_of_faulty_sql(mapping: Mapping, faulty: str) -> str:
@@ -66,14 +194,32 @@ def problems_of_faulty_sql(mapping: Mapping, faulty: str) -> str:
 
     Args:
         mapping: How the rows are read.
-        faulty: A relation of `source_line` and `raws`, from `conversion_sql`.
+        faulty: A relation of `source_line` and raw columns.
     """
-    unpacked = "".join(f", {RAWS}[{at}] as {column.raw}" for at, column in enumerate(mapping.columns, 1))
     raws = "".join(f", {column.raw}" for column in mapping.columns)
     return (
-        f"{mapping.typed_layers(f'(select {SOURCE_LINE}{unpacked} from {faulty})', SOURCE_LINE)}\n"
+        f"{mapping.typed_layers(faulty, SOURCE_LINE)}\n"
         f"select {SOURCE_LINE}, {problems_sql(row_checks(mapping))} as problems{raws} from typed"
     )
+
+
+def _columns_alone(mapping: Mapping) -> list[SourceColumn]:
+    """Return the source columns that are not mapped together with others."""
+    together = {column for one in mapping.mapped if len(one.columns) > 1 for column in one.columns}
+    return [column for column in mapping.columns if column not in together]
+
+
+def _encoded(texts: pa.Array) -> pa.DictionaryArray | None:
+    """Return a column as a dictionary, or None where its texts rarely repeat."""
+    sample = texts.slice(0, _SAMPLE_ROWS)
+    if pc.count_distinct(sample, mode="all").as_py() > _DISTINCT_AT_MOST * len(sample):
+        return None
+    encoded = texts.dictionary_encode(null_encoding="encode")
+    return encoded if len(encoded.dictionary) <= _DISTINCT_AT_MOST * len(texts) else None
+
+
+def _arrays(table: pa.Table) -> dict[str, pa.Array]:
+    return {name: table[name].combine_chunks() for name in table.column_names}
 
 
 def _key_column(mapping: Mapping, name: str) -> str:
@@ -82,48 +228,10 @@ def _key_column(mapping: Mapping, name: str) -> str:
     return f"upper({column})" if mapping.dataset.by_name[name].is_pseudonymised else column
 
 
-@dataclass
-class ColumnPseudonymiser:
-    """Replaces whole columns by pseudonyms; each distinct identifier of a purpose is computed once."""
-
-    pseudonymiser: Pseudonymiser
-    member_iso2: str
-    _known: dict[str, tuple[pa.Array, pa.Array]] = field(default_factory=dict)
-
-    def replace(self, field_name: str, identifiers: pa.ChunkedArray) -> pa.Array:
-        """Return the pseudonyms of a column in clear; null stays null."""
-        purpose = purpose_of(field_name)
-        known, pseudonyms = self._known.get(purpose, (_NONE, _NONE))
-        if len(known) > _REMEMBERED:
-            known, pseudonyms = _NONE, _NONE
-        place = _combined(pc.index_in(identifiers, value_set=known))
-        if place.null_count > identifiers.null_count:
-            is_new = pc.and_(pc.is_null(place), _combined(pc.is_valid(identifiers)))
-            occurrences = identifiers.filter(is_new)
-            new = occurrences.unique()
-            among_new = _combined(pc.index_in(occurrences, value_set=new))
-            after_known = pc.add(among_new, pa.scalar(len(known), pa.int32()))
-            place = pc.replace_with_mask(place, is_new, after_known)
-            found = self.pseudonymiser.pseudonymise(self.member_iso2, purpose, new.to_pylist())
-            known = pa.concat_arrays([known, new])
-            pseudonyms = pa.concat_arrays([pseudonyms, pa.array(found, pa.string())])
-            self._known[purpose] = known, pseudonyms
-        return pseudonyms.take(place)
-
-
-def _combined(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
-def sound_rows(table: pa.Table) -> pa.Table:
-    """Return the rows that have no problem, without the columns that tell of problems."""
-    return table.drop_columns([IS_FAULTY, RAWS]).filter(pc.invert(table[IS_FAULTY]))
-
-
-def one_ahead(items: Iterator[_T]) -> Iterator[_T]:
-    """Yield the items, and make the next one in a thread: reading goes on while rows are written."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        pending = pool.submit(next, items, None)
-        while (item := pending.result()) is not None:
-            pending = pool.submit(next, items, None)
-            yield item
+def _run(connection: duckdb.DuckDBPyConnection, sql: str, records: pa.Table) -> pa.Table:
+    connection.register(_RECORDS, records)
+    try:
+        # A relation is read by all threads and keeps its order; a cursor's result is fetched by one.
+        return connection.sql(sql).to_arrow_table()
+    finally:
+        connection.unregister(_RECORDS)

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from tidewaiter import files
 from tidewaiter.canonical import load_dataset
-from tidewaiter.contracts import Contract, Extract
+from tidewaiter.contracts import Contract, CsvFormat, Extract
 from tidewaiter.erasures import ERASED
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.landing.archives import packing_of
@@ -35,7 +35,7 @@ from tidewaiter.landing.recognise import digest_of
 from tidewaiter.landing.scrub import rows_scrubbed, scrub_raw
 from tidewaiter.landing.source import wanted_columns
 from tidewaiter.landing.staged import StagedRecords
-from tidewaiter.landing.text import prepare_text
+from tidewaiter.landing.text import Survey, prepare_text
 from tidewaiter.landing.wide import WideRecords
 from tidewaiter.landing.write import ExtractWriter, Outcome
 from tidewaiter.pseudonyms import Pseudonymiser
@@ -79,20 +79,36 @@ def land_file(
         )
     sha256 = sha256 or digest_of(path, settings.paths)
     with one_landing_at_a_time(contract.member, sha256, settings):
-        raw = store_raw(path, contract.member, sha256, settings.paths)
-        return land_stored(raw, extract, contract, settings, pseudonymiser)
+        survey = Survey(extract.format) if isinstance(extract.format, CsvFormat) else None
+        look = None if survey is None else survey.look
+        raw = store_raw(path, contract.member, sha256, settings.paths, look)
+        return land_stored(raw, extract, contract, settings, pseudonymiser, survey)
 
 
 def land_stored(
-    raw: StoredRaw, extract: Extract, contract: Contract, settings: Settings, pseudonymiser: Pseudonymiser
+    raw: StoredRaw,
+    extract: Extract,
+    contract: Contract,
+    settings: Settings,
+    pseudonymiser: Pseudonymiser,
+    survey: Survey | None = None,
 ) -> Receipt:
-    """Land bytes that are kept; see `land_file`. The caller sees to it that nobody else lands them."""
+    """Land bytes that are kept; see `land_file`. The caller sees to it that nobody else lands them.
+
+    Args:
+        raw: The bytes.
+        extract: How they are read.
+        contract: The member's contract.
+        settings: Where the home is.
+        pseudonymiser: Holds the key.
+        survey: What was seen of them while they were copied.
+    """
     receipt = landed_receipt(raw.sha256, extract, contract, settings, pseudonymiser)
     folder = settings.paths.extract_folder(extract.dataset, contract.member, raw.extract_id)
     if receipt is None:
         _require_one_entry(folder, raw, extract, contract)
         with files.folder_replaced_atomically(folder) as partial:
-            outcome = dict(vars(_land(raw, extract, contract, settings, pseudonymiser, partial)))
+            outcome = dict(vars(_land(raw, extract, contract, settings, pseudonymiser, partial, survey)))
             if pseudonymiser.knows_erased(contract.member):
                 outcome |= _leave_out_erased(raw, extract, settings, partial, outcome["wide"])
             receipt = Receipt(
@@ -170,6 +186,7 @@ def _land(
     settings: Settings,
     pseudonymiser: Pseudonymiser,
     target: Path,
+    survey: Survey | None,
 ) -> Outcome:
     where = f"member {contract.member}, file {raw.file_name}"
     extract = _for_file(extract, raw.file_name, where)
@@ -178,10 +195,11 @@ def _land(
             wanted = wanted_columns(connection, extract, contract)
             source = open_format(connection, raw.path, extract.format, work, where, wanted, settings)
             mapping = build_mapping(connection, extract, contract, source.header, where)
-            staged = source.stage([column.position for column in mapping.columns])
+            positions = tuple(column.position for column in mapping.columns)
+            staged = source.stage(positions)
             return ExtractWriter(
                 connection,
-                StagedRecords(connection, staged),
+                StagedRecords(connection, staged, positions),
                 mapping,
                 raw,
                 contract.member,
@@ -189,7 +207,7 @@ def _land(
                 target,
                 staged.wide,
             ).write(extract.refuse_above_quarantined_share)
-        text = prepare_text(raw.path, extract.format, work, where)
+        text = prepare_text(raw.path, extract.format, work, where, survey)
         mapping = build_mapping(connection, extract, contract, text.header, where, text.marks)
         positions = tuple(column.position for column in mapping.columns)
         records = CsvRecords(connection, text, extract.format, positions, work, where, settings)

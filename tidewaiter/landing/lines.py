@@ -41,6 +41,11 @@ class Rejected:
     is_open_quote: NDArray[np.bool_]
 
 
+NONE_REJECTED = Rejected(
+    np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_)
+)
+
+
 @dataclass(frozen=True)
 class RowLines:
     """Where rows and rejected records stand.

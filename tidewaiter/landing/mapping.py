@@ -7,9 +7,11 @@ where they fail; `given` their values; `coded` values after code maps; `typed` c
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tidewaiter import fingerprint
 from tidewaiter.canonical import Dataset, Field, load_dataset
 from tidewaiter.canonical.units import Unit
 from tidewaiter.contracts import Contract, CsvFormat, Extract, FieldMapping
@@ -67,8 +69,8 @@ class MappedField:
 
     @property
     def local_name(self) -> str:
-        """Column that holds the time in the member's zone."""
-        return f"local_{self.field.name}"
+        """Column that holds the time in the member's zone: one, where fields are the same time."""
+        return f"local_{fingerprint.of_json(self.local)[:16]}"
 
     @property
     def tried(self) -> str:
@@ -145,6 +147,11 @@ class Mapping:
             )
         ]
 
+    def of_columns(self, columns: Collection[SourceColumn]) -> Mapping:
+        """Return the part that some source columns fill, each field of it from one of them alone."""
+        mapped = tuple(one for one in self.mapped if len(one.columns) == 1 and one.columns[0] in columns)
+        return replace(self, mapped=mapped, fixed={})
+
     def typed_layers(self, source: str, *kept: str) -> str:
         """Return common table expressions over the source relation; the last one is `typed`.
 
@@ -178,6 +185,8 @@ class Mapping:
 
     def _derived(self) -> dict[str, str]:
         if "registered_date" not in self.dataset.by_name:
+            return {}
+        if "registered_at" not in {one.field.name for one in self.mapped} | self.fixed.keys():
             return {}
         return {"registered_date": parse.utc_to_local_date("registered_at", self.zone)}
 
@@ -410,8 +419,17 @@ def _case(value: str, codes: dict[str, Any]) -> str:
 
 
 def _more(columns: dict[str, str], layer: str) -> str:
-    added = "".join(f", {sql} as {quote_identifier(name)}" for name, sql in columns.items())
-    return f"select *{added} from {layer}"
+    """Return a layer with more columns; what two of them have in common is computed once."""
+    first: dict[str, str] = {}
+    for name, sql in columns.items():
+        first.setdefault(sql, name)
+    added = "".join(f", {sql} as {quote_identifier(name)}" for sql, name in first.items())
+    query = f"select *{added} from {layer}"
+    twins = {name: first[sql] for name, sql in columns.items() if first[sql] != name}
+    if not twins:
+        return query
+    copied = "".join(f", {quote_identifier(of)} as {quote_identifier(name)}" for name, of in twins.items())
+    return f"select *{copied} from ({query})"
 
 
 def _at(contract: Contract, field: str) -> str:

@@ -53,7 +53,11 @@ class MarkFinder:
         """Look through the next bytes of the text."""
         # A mark of two bytes may lie across two chunks.
         across = self._end + chunk[:1]
+        is_ascii = chunk.isascii() and across.isascii()
         for mark in [mark for mark in self._sought if mark not in self._found]:
+            # Two bytes are sought at a tenth of the speed of one.
+            if is_ascii and not mark.isascii():
+                continue
             if self._sought[mark] in chunk or self._sought[mark] in across:
                 self._found.add(mark)
         self._end = chunk[-1:]

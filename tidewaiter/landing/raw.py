@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +19,7 @@ RECEIVED_FILE = "received.json"
 CONTENTS_FILE = "contents.json"  # digests of the files of an archive, by name
 ERASED_FILE = "erased.json"  # lines that an erasure emptied, or that the file was removed
 _OUR_FILES = (RECEIVED_FILE, CONTENTS_FILE, ERASED_FILE)
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 22
 _OWNER_ONLY_FOLDER = 0o700  # original bytes hold identities in clear
 _OWNER_ONLY_FILE = 0o600
 
@@ -61,7 +63,13 @@ class StoredRaw:
         return self.path.parent == self.folder
 
 
-def store_raw(path: Path, member_iso2: str, sha256: str, home: Home) -> StoredRaw:
+def store_raw(
+    path: Path,
+    member_iso2: str,
+    sha256: str,
+    home: Home,
+    look: Callable[[bytes], None] | None = None,
+) -> StoredRaw:
     """Copy a file to `raw/<MEMBER>/<sha256>/` unless its bytes are there already; link what was fetched.
 
     Args:
@@ -69,6 +77,7 @@ def store_raw(path: Path, member_iso2: str, sha256: str, home: Home) -> StoredRa
         member_iso2: Whose file it is.
         sha256: Digest of the file, from `fingerprint.of_file`.
         home: Layout of the output folder.
+        look: Given the bytes in chunks while they are copied; nothing where they are not.
 
     Raises:
         TidewaiterError: The file changed between the digest and the copy.
@@ -79,7 +88,7 @@ def store_raw(path: Path, member_iso2: str, sha256: str, home: Home) -> StoredRa
     received = files.read_json(folder / RECEIVED_FILE)
     if received is None:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=_OWNER_ONLY_FOLDER)
-        received = _receive(path, sha256, folder, ours=path.is_relative_to(home.inbox))
+        received = _receive(path, sha256, folder, look, ours=path.is_relative_to(home.inbox))
     return _stored(folder, received, otherwise=path)
 
 
@@ -108,14 +117,16 @@ def _stored(folder: Path, received: dict[str, Any], otherwise: Path) -> StoredRa
     )
 
 
-def _receive(path: Path, sha256: str, folder: Path, *, ours: bool) -> dict[str, Any]:
+def _receive(
+    path: Path, sha256: str, folder: Path, look: Callable[[bytes], None] | None, *, ours: bool
+) -> dict[str, Any]:
     with files.folder_replaced_atomically(folder) as partial:
         partial.chmod(_OWNER_ONLY_FOLDER)
         # A source that calls its file like our records must not overwrite one.
         name = files.printable(path.name)
         name = f"source-{name}" if name in _OUR_FILES else name
         # What was fetched lies in our own inbox and is never changed in place: both names, one copy.
-        copied = (ours and _link(path, partial / name)) or _copy(path, partial / name)
+        copied = (ours and _link(path, partial / name)) or _copy(path, partial / name, look)
         if copied != sha256:
             raise TidewaiterError(
                 Problem(
@@ -144,11 +155,22 @@ def _link(source: Path, target: Path) -> str | None:
     return fingerprint.of_file(target)
 
 
-def _copy(source: Path, target: Path) -> str:
+def _copy(source: Path, target: Path, look: Callable[[bytes], None] | None) -> str:
+    """Copy a file and return its digest; what else looks at its bytes does so in a thread beside."""
     digest = hashlib.sha256()
-    with source.open("rb") as reader, target.open("xb") as writer:
+    with (
+        source.open("rb") as reader,
+        target.open("xb") as writer,
+        ThreadPoolExecutor(max_workers=1) as beside,
+    ):
         target.chmod(_OWNER_ONLY_FILE)
+        looking: Future[None] | None = None
         while chunk := reader.read(_CHUNK_BYTES):
+            if looking is not None:
+                looking.result()
+            looking = beside.submit(look, chunk) if look is not None else None
             digest.update(chunk)
             writer.write(chunk)
+        if looking is not None:
+            looking.result()
     return digest.hexdigest()

@@ -9,13 +9,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.landing.lines import (
+    NONE_REJECTED,
     Rejected,
     RowLines,
     consecutive_lines,
@@ -23,8 +24,9 @@ from tidewaiter.landing.lines import (
     rows_fill_all_lines,
 )
 from tidewaiter.landing.pieces import CutsUncertain, Piece, cut, is_long, whole
+from tidewaiter.landing.plain import read_plain
 from tidewaiter.landing.source import read_csv_sql
-from tidewaiter.landing.staged import Batch, raw_column
+from tidewaiter.landing.staged import NO_COLUMN, Batch, raw_column
 from tidewaiter.warehouse import open_duckdb, quote_literal
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ class CsvRecords:
     in_pieces: bool = True
     _rejects: list[pa.Table] = field(default_factory=list)
 
-    def batches(self, query: Callable[[str], str]) -> Iterator[Batch]:
+    def batches(self, work: Callable[[duckdb.DuckDBPyConnection, Batch], _T]) -> Iterator[_T]:
         """See `Records.batches`.
 
         Raises:
@@ -91,14 +93,16 @@ class CsvRecords:
         """
         self._rejects.clear()
         if self.in_pieces and is_long(self.text):
-            yield from self._pieces(query)
+            yield from self._pieces(work)
             return
         reader = _PieceReader(self, whole(self.text), self.connection.cursor())
-        yield from [reader.read(query)] if self.in_pieces else reader.stream(query)
+        for batch in reader.stream() if reader.piece.content is None else [reader.read()]:
+            for part in batch.parts():
+                yield work(reader.cursor, part)
         self._rejects.append(reader.rejects())
 
-    def _pieces(self, query: Callable[[str], str]) -> Iterator[Batch]:
-        """Read pieces side by side, each with one thread, and yield them in order.
+    def _pieces(self, work: Callable[[duckdb.DuckDBPyConnection, Batch], _T]) -> Iterator[_T]:
+        """Read pieces side by side, each with one thread, and yield what comes of them in order.
 
         A piece read by one thread costs less CPU than by several, which have to wait for each other to
         keep the order of the rows.
@@ -108,29 +112,35 @@ class CsvRecords:
             idle = [stack.enter_context(open_duckdb(self._of_one_worker(workers))) for _ in range(workers)]
             # Last in, first out: no connection is closed under a worker that still reads.
             pool = stack.enter_context(ThreadPoolExecutor(workers))
-            pending: deque[Future[tuple[Batch, pa.Table]]] = deque()
+            pending: deque[Future[tuple[_T, pa.Table]]] = deque()
             for piece in cut(self.text, self.text_format, self.folder):
-                pending.append(pool.submit(self._read_piece, piece, query, idle))
+                pending.append(pool.submit(self._read_piece, piece, work, idle))
                 if len(pending) > workers:
                     yield self._collected(pending.popleft())
             while pending:
                 yield self._collected(pending.popleft())
 
     def _read_piece(
-        self, piece: Piece, query: Callable[[str], str], idle: list[duckdb.DuckDBPyConnection]
-    ) -> tuple[Batch, pa.Table]:
+        self,
+        piece: Piece,
+        work: Callable[[duckdb.DuckDBPyConnection, Batch], _T],
+        idle: list[duckdb.DuckDBPyConnection],
+    ) -> tuple[_T, pa.Table]:
         connection = idle.pop()  # there are as many as threads, and both ends of a list are atomic
         try:
-            reader = _PieceReader(self, piece, connection.cursor())
-            return reader.read(query), reader.rejects()
+            with connection.cursor() as cursor:
+                reader = _PieceReader(self, piece, cursor)
+                batch = reader.read()
+                rejects = reader.rejects()
+                piece.done()
+                return work(cursor, batch), rejects
         finally:
             idle.append(connection)
-            piece.text.path.unlink(missing_ok=True)
 
-    def _collected(self, done: Future[tuple[Batch, pa.Table]]) -> Batch:
-        batch, rejects = done.result()
+    def _collected(self, done: Future[tuple[_T, pa.Table]]) -> _T:
+        result, rejects = done.result()
         self._rejects.append(rejects)
-        return batch
+        return result
 
     def _of_one_worker(self, workers: int) -> Settings:
         value, unit = re.split(r"\s?(?=[A-Z])", self.settings.memory_limit, maxsplit=1)
@@ -152,25 +162,32 @@ class _PieceReader:
     _rejected: Rejected | None = None
     _lines: RowLines | None = None
 
-    def read(self, query: Callable[[str], str]) -> Batch:
+    def read(self) -> Batch:
         """Return the piece as one batch."""
-        self._forget_rejects()
-        # A relation is read by all threads and keeps its order; a cursor's result is fetched by one.
-        table = self._guarded(lambda: self.cursor.sql(query(self._source(_REJECTS))).to_arrow_table())
-        self._number(table.num_rows)
+        table = read_plain(self.piece, self.records.text_format, self.records.positions)
+        if table is not None:
+            self._rejected, self._lines = NONE_REJECTED, consecutive_lines(self.piece.text)
+            return Batch(table, self._lines_of(0, table.num_rows))
+        with self.piece.on_disk():
+            self._forget_rejects()
+            # A relation is read by all threads and keeps its order; a cursor's result is fetched by one.
+            sql = self._select_sql(_REJECTS)
+            table = self._guarded(lambda: self.cursor.sql(sql).to_arrow_table())
+            self._number(table.num_rows)
         return Batch(table, self._lines_of(0, table.num_rows))
 
-    def stream(self, query: Callable[[str], str]) -> Iterator[Batch]:
+    def stream(self) -> Iterator[Batch]:
         """Yield the piece in batches, after a first reading that numbers the rows."""
         self._forget_rejects()
         columns = ", ".join(f"count({raw_column(position)})" for position in self.records.positions)
         # All of the result: only then are the rejects in their table.
-        ((rows, *_),) = self._guarded(
-            lambda: self._run(lambda source: f"select count(*), {columns or 1} from {source}").fetchall()
-        )
+        counting = f"select count(*), {columns or 1} from {self._source(_REJECTS)}"
+        ((rows, *_),) = self._guarded(lambda: self.cursor.execute(counting).fetchall())
         self._number(int(rows))
         start = 0
-        reader = self._guarded(lambda: self._run(query, notes_rejects=False).to_arrow_reader(_BATCH_ROWS))
+        sql = self._select_sql(None)
+        # A cursor of its own: what is done with a batch must not end the reading.
+        reader = self._guarded(lambda: self.cursor.cursor().execute(sql).to_arrow_reader(_BATCH_ROWS))
         while (batch := self._guarded(lambda: next(reader, None))) is not None:
             yield Batch(pa.Table.from_batches([batch]), self._lines_of(start, batch.num_rows))
             start += batch.num_rows
@@ -191,8 +208,9 @@ class _PieceReader:
             return _REJECTS_SCHEMA.empty_table()
         return self._reasons(places)
 
-    def _run(self, query: Callable[[str], str], *, notes_rejects: bool = True) -> Any:
-        return self.cursor.execute(query(self._source(_REJECTS if notes_rejects else None)))
+    def _select_sql(self, rejects_table: str | None) -> str:
+        columns = ", ".join(map(raw_column, self.records.positions)) or NO_COLUMN
+        return f"select {columns} from {self._source(rejects_table)}"
 
     def _source(self, rejects_table: str | None) -> str:
         return read_csv_sql(self.piece.text, self.records.text_format, rejects_table=rejects_table)
@@ -266,12 +284,8 @@ class _PieceReader:
         if not rows_fill_all_lines(self.piece.text, rows, rejected.offsets.size):
             # A name of its own: pieces are read side by side.
             extents = self.records.folder / f"extents-{self.piece.text.path.stem}.parquet"
-            self._guarded(
-                lambda: self._run(
-                    lambda source: f"copy ({self._extents_sql(source)}) to {quote_literal(extents)}",
-                    notes_rejects=False,
-                )
-            )
+            copying = f"copy ({self._extents_sql(self._source(None))}) to {quote_literal(extents)}"
+            self._guarded(lambda: self.cursor.execute(copying))
             found = self.cursor.execute(
                 f"select file_row_number, extra, blank from"
                 f" read_parquet({quote_literal(extents)}, file_row_number = true) where extra > 0"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SOURCE_LINE = "source_line"
-_BATCH_ROWS = 400_000
+# What is selected where no column is used: rows are still rows.
+NO_COLUMN = "true as is_row"
+_BATCH_ROWS = 200_000
+_BATCH_BYTES = 1 << 28
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -80,26 +85,35 @@ def raw_column(position: int) -> str:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some records after a query ran over them, in the order of the source.
+    """Some records as they stand in the source, in its order.
 
     Attributes:
-        table: The query's result, one row per record.
+        table: Columns `raw_<position>` of text, one row per record; or one of no meaning where none is used.
         lines: `source_line` of each row.
     """
 
     table: pa.Table
     lines: NDArray[np.int64]
 
+    def parts(self) -> Iterator[Batch]:
+        """Yield the batch, or halves of it: a column of text can hold two gigabytes, and memory less."""
+        rows = self.table.num_rows
+        if rows < 2 or self.table.nbytes <= _BATCH_BYTES:
+            yield self
+            return
+        for start, size in ((0, rows // 2), (rows // 2, rows - rows // 2)):
+            yield from Batch(self.table.slice(start, size), self.lines[start : start + size]).parts()
+
 
 class Records(Protocol):
     """The records of one extract, as the writer takes them: in batches that fit into memory."""
 
-    def batches(self, query: Callable[[str], str]) -> Iterator[Batch]:
-        """Run a query over all records, batch by batch.
+    def batches(self, work: Callable[[duckdb.DuckDBPyConnection, Batch], _T]) -> Iterator[_T]:
+        """Do some work on all records, batch by batch, and yield what comes of it in the source's order.
 
         Args:
-            query: Returns SQL over the relation that it is given, which has the `raw_<position>`
-                columns; one row out per row in, in the same order.
+            work: Done where the batch was read: in several threads at once, each with a connection of
+                its own that has nothing of the others'.
 
         Raises:
             TidewaiterError: The source cannot be read, or its records do not add up.
@@ -113,25 +127,34 @@ class Records(Protocol):
 
 @dataclass(frozen=True)
 class StagedRecords:
-    """The records of a format that stages them whole."""
+    """The records of a format that stages them whole.
+
+    Attributes:
+        connection: Where they are staged.
+        staged: The two relations.
+        positions: Columns that are used.
+    """
 
     connection: duckdb.DuckDBPyConnection
     staged: Staged
+    positions: tuple[int, ...]
 
-    def batches(self, query: Callable[[str], str]) -> Iterator[Batch]:
+    def batches(self, work: Callable[[duckdb.DuckDBPyConnection, Batch], _T]) -> Iterator[_T]:
         """See `Records.batches`: slices of the staged relation by line."""
         cursor = self.connection.cursor()
+        columns = ", ".join(map(raw_column, self.positions)) or NO_COLUMN
         lines = cursor.execute(f"select {SOURCE_LINE} from {self.staged.records}").fetchnumpy()[SOURCE_LINE]
         lines = np.asarray(lines, dtype=np.int64)
         for start in range(0, lines.size, _BATCH_ROWS):
             some = lines[start : start + _BATCH_ROWS]
-            relation = (
-                f"(from {self.staged.records} where {SOURCE_LINE} between {int(some[0])} and {int(some[-1])})"
-            )
-            table = cursor.execute(query(relation)).to_arrow_table()
+            table = cursor.execute(
+                f"select {columns} from {self.staged.records}"
+                f" where {SOURCE_LINE} between {int(some[0])} and {int(some[-1])}"
+            ).to_arrow_table()
             if table.num_rows != some.size:
                 raise AssertionError(f"{some.size} records staged, {table.num_rows} read")
-            yield Batch(table, some)
+            for part in Batch(table, some).parts():
+                yield work(cursor, part)
 
     def rejects(self) -> pa.Table:
         """See `Records.rejects`."""

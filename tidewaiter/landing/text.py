@@ -46,23 +46,51 @@ class PreparedText:
     marks: Marks
 
 
-@dataclass
-class _LineEnds:
-    lf: int = 0
-    cr: int = 0
-    crlf: int = 0
-    last: bytes = b""
+class Survey:
+    """Line ends and marks of a text of UTF-8 that comes in chunks. What its first line holds marks no value.
+
+    Args:
+        text_format: Its dialect.
+    """
+
+    def __init__(self, text_format: CsvFormat) -> None:
+        self.size_bytes = self.lf = self.cr = self.crlf = 0
+        self._last = b""
+        self._finder = MarkFinder(text_format.quote)
+        self._is_header = not text_format.columns
+
+    def look(self, chunk: bytes) -> None:
+        """Look at the next bytes of the text."""
+        self._finder.look(chunk.partition(b"\n")[2] if self._is_header else chunk)
+        self._is_header = False
+        self.lf += count_byte(chunk, b"\n")
+        if b"\r" in chunk:  # nowhere, in most files: to look is faster than to count
+            self.cr += chunk.count(b"\r")
+            self.crlf += chunk.count(b"\r\n")
+        if self._last == b"\r" and chunk[:1] == b"\n":
+            self.crlf += 1
+        self._last = chunk[-1:]
+        self.size_bytes += len(chunk)
 
     @property
-    def are_uniform(self) -> bool:
+    def are_ends_uniform(self) -> bool:
+        """Whether all lines end alike."""
         return self.cr == 0 or self.cr == self.crlf == self.lf
 
     @property
     def lines(self) -> int:
-        return self.lf + (self.last not in (b"", b"\n"))
+        """Physical lines."""
+        return self.lf + (self._last not in (b"", b"\n"))
+
+    @property
+    def marks(self) -> Marks:
+        """What the values may hold."""
+        return self._finder.marks()
 
 
-def prepare_text(source: Path, text_format: CsvFormat, folder: Path, where: str) -> PreparedText:
+def prepare_text(
+    source: Path, text_format: CsvFormat, folder: Path, where: str, survey: Survey | None = None
+) -> PreparedText:
     """Return the file in a form that DuckDB reads without losing a row.
 
     Args:
@@ -70,6 +98,7 @@ def prepare_text(source: Path, text_format: CsvFormat, folder: Path, where: str)
         text_format: Encoding and dialect from the contract.
         folder: Empty folder for a mended copy or a link.
         where: Member and file, for messages.
+        survey: What was seen of the file's bytes before, if it was all of them.
 
     Raises:
         TidewaiterError: The bytes are not in the contract's encoding, or there is no header line.
@@ -77,23 +106,25 @@ def prepare_text(source: Path, text_format: CsvFormat, folder: Path, where: str)
     check_mark(source, text_format.encoding, where)
     readable = folder / "source.csv"
     is_plain = text_format.encoding == "utf-8" and not text_format.skip_lines
-    quote = text_format.quote
-    found = _survey(_chunks(source), quote) if is_plain and not _starts_with_mark(source) else None
-    if found is not None and found[0].are_uniform:
+    if not is_plain or _starts_with_mark(source):
+        survey = None
+    elif survey is None or survey.size_bytes != source.stat().st_size:
+        survey = _surveyed(_chunks(source), text_format)
+    if survey is not None and survey.are_ends_uniform:
         # A link, because DuckDB would take a bracket or a star in the name for a pattern.
         readable.symlink_to(source)
     else:
         _write_mended(source, text_format, readable, where)
-        found = _survey(_chunks(readable), quote)
-    ends, marks = found
+        survey = _surveyed(_chunks(readable), text_format)
     if text_format.columns:
-        if not ends.lines:
+        if not survey.lines:
             raise _empty(where)
         header = tuple(name.strip() for name in text_format.columns)
         lines = records = text_format.skip_lines
     else:
         header, lines, records = _read_header(readable, text_format, where)
-    return PreparedText(readable, ends.lines, header, lines, records, 2 if ends.crlf else 1, marks)
+    line_end_bytes = 2 if survey.crlf else 1
+    return PreparedText(readable, survey.lines, header, lines, records, line_end_bytes, survey.marks)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
@@ -107,24 +138,16 @@ def _starts_with_mark(path: Path) -> bool:
         return handle.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
 
 
-def _survey(chunks: Iterable[bytes], quote: str) -> tuple[_LineEnds, Marks]:
-    """Return line ends and marks, from one look at the text."""
-    ends, finder = _LineEnds(), MarkFinder(quote)
+def _surveyed(chunks: Iterable[bytes], text_format: CsvFormat) -> Survey:
+    survey = Survey(text_format)
     for chunk in chunks:
-        finder.look(chunk)
-        ends.lf += count_byte(chunk, b"\n")
-        if carriage_returns := chunk.count(b"\r"):
-            ends.cr += carriage_returns
-            ends.crlf += chunk.count(b"\r\n")
-        if ends.last == b"\r" and chunk[:1] == b"\n":
-            ends.crlf += 1
-        ends.last = chunk[-1:]
-    return ends, finder.marks()
+        survey.look(chunk)
+    return survey
 
 
 def _write_mended(source: Path, text_format: CsvFormat, target: Path, where: str) -> None:
     encoding, to_blank = text_format.encoding, text_format.skip_lines
-    ends, _ = _survey(utf8_chunks(source, encoding, where), text_format.quote)
+    ends = _surveyed(utf8_chunks(source, encoding, where), text_format)
     # Old Macintosh files end their lines with CR alone.
     mender = Mender(text_format, cr_ends_lines=ends.cr - ends.crlf > ends.lf)
     with target.open("wb") as writer:

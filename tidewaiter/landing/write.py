@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,21 +12,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tidewaiter.landing.checks import PROBLEMS_TYPE, problem_sql
-from tidewaiter.landing.convert import (
-    IS_FAULTY,
-    KEY_HASHES,
-    RAWS,
-    ColumnPseudonymiser,
-    conversion_sql,
-    one_ahead,
-    problems_of_faulty_sql,
-    sound_rows,
-)
+from tidewaiter.landing.column_pseudonyms import ColumnPseudonymiser
+from tidewaiter.landing.convert import KEY_HASH, Converter, problems_of_faulty_sql
 from tidewaiter.landing.persons import join_pseudonyms, make_pseudonym_tables
 from tidewaiter.landing.receipts import QUARANTINE_FILE, ROWS_FILE
 from tidewaiter.landing.repeats import Repeats
 from tidewaiter.landing.shape import LandedShape, RowsWriter
-from tidewaiter.landing.staged import SOURCE_LINE, Batch, Records
+from tidewaiter.landing.staged import SOURCE_LINE, Records
 from tidewaiter.landing.wide import WideRecords
 from tidewaiter.pseudonyms import Pseudonymiser, purpose_of
 from tidewaiter.warehouse import quote_identifier, quote_literal
@@ -44,8 +35,10 @@ _UNREADABLE = "unreadable"
 _SET_ASIDE = "set_aside"
 _EVIDENCE = "evidence"
 _PARTY_VALUES = "party_values"
-# Line and key hashes of the rows that were sound by themselves.
+# Line and hash of the key of the rows that were sound by themselves.
 _KEYS = "landed_keys"
+
+_FAULTY_AT_ONCE = 50_000
 
 _DUPLICATE_KIND = "same key as an earlier row of the file"
 _HELD_BACK_KIND = "sound, but held back with the refused extract"
@@ -148,26 +141,31 @@ class ExtractWriter:
             self.connection.execute(
                 f"create or replace table {table} ({SOURCE_LINE} BIGINT, problems {PROBLEMS_TYPE}{more})"
             )
-        hashes = ", ".join(f"{name} UBIGINT" for name in KEY_HASHES)
-        self.connection.execute(f"create or replace table {_KEYS} ({SOURCE_LINE} BIGINT, {hashes})")
+        self.connection.execute(f"create or replace table {_KEYS} ({SOURCE_LINE} BIGINT, {KEY_HASH} UBIGINT)")
 
     def _convert(self, rows: Path) -> int:
         """Convert all records, write the sound ones, gather the others, and return how many there are."""
         count = 0
-        column_pseudonyms = ColumnPseudonymiser(self.pseudonymiser, self.member_iso2)
-        with RowsWriter(rows, LandedShape(self.connection, self.mapping, self.raw)) as writer:
-            for batch in one_ahead(self.records.batches(conversion_sql(self.mapping))):
-                count += batch.table.num_rows
-                table = batch.table.append_column(SOURCE_LINE, pa.array(batch.lines))
-                if pc.any(table[IS_FAULTY]).as_py():
-                    self._note_faulty(table.select([SOURCE_LINE, RAWS]).filter(table[IS_FAULTY]))
-                    table = sound_rows(table)
-                self._note_keys(table.select([SOURCE_LINE, *KEY_HASHES]))
-                writer.write(writer.shape.landed(table, column_pseudonyms))
+        faulty: list[pa.Table] = []
+        shape = LandedShape(self.connection, self.mapping, self.raw)
+        convert = Converter(self.mapping, shape, ColumnPseudonymiser(self.pseudonymiser, self.member_iso2))
+        with RowsWriter(rows, shape) as writer:
+            for converted in self.records.batches(convert):
+                count += converted.records
+                faulty.append(converted.faulty)
+                # Not at once: to ask for reasons takes longer to prepare than to do for a few rows.
+                if sum(some.num_rows for some in faulty) > _FAULTY_AT_ONCE:
+                    self._note_faulty(faulty)
+                    faulty.clear()
+                self._note_keys(converted.keys)
+                writer.write(converted.rows)
+        self._note_faulty(faulty)
         return count
 
-    def _note_faulty(self, rows: pa.Table) -> None:
-        self.connection.register("faulty_rows", rows)
+    def _note_faulty(self, tables: list[pa.Table]) -> None:
+        if not any(table.num_rows for table in tables):
+            return
+        self.connection.register("faulty_rows", pa.concat_tables(tables))
         self.connection.execute(
             f"insert into {_FAULTY} {problems_of_faulty_sql(self.mapping, 'faulty_rows')}"
         )
@@ -195,14 +193,13 @@ class ExtractWriter:
         """
         key = [name for name in self.mapping.dataset.primary_key if name != "member_iso2"]
         columns = ", ".join(quote_identifier(name) for name in key)
-        hashes = ", ".join(KEY_HASHES)
         first_line = self._line_sql("first_line")
         message = f"{quote_literal('same ' + ', '.join(key) + ' as line ')} || {first_line}"
         self.connection.execute(f"""
             create or replace temp table suspects as
             select {SOURCE_LINE} from {_KEYS} semi join (
-                select {hashes} from {_KEYS} group by all having count(*) > 1
-            ) using ({hashes})
+                select {KEY_HASH} from {_KEYS} group by all having count(*) > 1
+            ) using ({KEY_HASH})
         """)
         if not self._count("suspects"):
             return
@@ -241,17 +238,13 @@ class ExtractWriter:
         self.connection.execute(f"create or replace table {_EVIDENCE} as select {raws} from {_FAULTY}")
         if not self._count(_SET_ASIDE):
             return
-        columns = ", ".join(column.raw for column in self.mapping.columns) or "true as is_row"
-        for batch in self._again(columns):
+        for batch in self.records.batches(lambda _, batch: batch):
             self.connection.register("again", batch.table.append_column(SOURCE_LINE, pa.array(batch.lines)))
             self.connection.execute(
                 f"insert into {_EVIDENCE} select {raws}"
                 f" from again semi join {_SET_ASIDE} using ({SOURCE_LINE})"
             )
             self.connection.unregister("again")
-
-    def _again(self, columns: str) -> Iterator[Batch]:
-        return self.records.batches(lambda relation: f"select {columns} from {relation}")
 
     def _write_quarantine(self) -> None:
         self._make_party_values()
@@ -298,24 +291,24 @@ class ExtractWriter:
         line = self._line_sql(f"found.{SOURCE_LINE}")
         return f"""
             with found as (
-                select {SOURCE_LINE}, problems, true as is_row from {_FAULTY}
-                union all select {SOURCE_LINE}, problems, true from {_SET_ASIDE}
-                union all select {SOURCE_LINE}, problems, false from {_UNREADABLE}
+                select {SOURCE_LINE}, problems, {SOURCE_LINE} as line_of_row from {_FAULTY}
+                union all select {SOURCE_LINE}, problems, {SOURCE_LINE} from {_SET_ASIDE}
+                union all select {SOURCE_LINE}, problems, null from {_UNREADABLE}
             )
             select
                 found.{SOURCE_LINE},
                 list_transform(found.problems, lambda problem: problem.message) as reasons,
                 list_transform(found.problems, lambda problem: problem.kind) as reason_kinds,
-                cast(case when is_row then json_object({pairs})
+                cast(case when line_of_row is not null then json_object({pairs})
                     else json_object('text_kept_in', {place}, 'line', {line}) end as VARCHAR)
                     as record,
                 {quote_literal(self.raw.extract_id)} as extract_id,
                 {quote_literal(self.raw.file_name)} as source_file
             from found
             left join {_EVIDENCE}
-                on found.is_row and found.{SOURCE_LINE} = {_EVIDENCE}.{SOURCE_LINE}{joins}
+                on found.line_of_row = {_EVIDENCE}.{SOURCE_LINE}{joins}
             left join {_PARTY_VALUES}
-                on found.is_row and found.{SOURCE_LINE} = {_PARTY_VALUES}.{SOURCE_LINE}{other_joins}
+                on found.line_of_row = {_PARTY_VALUES}.{SOURCE_LINE}{other_joins}
         """
 
     def _reasons(self) -> dict[str, int]:

@@ -90,6 +90,12 @@ class _Parts:
             places = self._by_unit.get((rule.role, flag["unit_id"], with_other), [])
         return [place for place in places if _overlaps(self.all[place], flag)]
 
+    def of_inspector(self, rule: Rule, flag: Mapping[str, Any]) -> str | None:
+        """Return the scenario of the inspector of a flagged pair that explains the flag, where one does."""
+        places = self._by_unit.get(("inspector", flag["counterpart_id"] or "", None), [])
+        scenarios = [self.all[place]["scenario"] for place in places if _overlaps(self.all[place], flag)]
+        return next((one for one in scenarios if rule.is_by_inspector(one, flag["tail"])), None)
+
     def decoy(self, flag: Mapping[str, Any]) -> str | None:
         """Return the decoy that anybody of the flagged unit plays in."""
         ids = [flag["unit_id"], *(flag["counterpart_id"] or "").split()]
@@ -129,6 +135,9 @@ def _hit(
                 found[key] = min(end, found.get(key, end))
             if verdict and (best is None or (verdict == "expected" and best[0] == "collateral")):
                 best = verdict, scenario, end
+        by_inspector = parts.of_inspector(rule, flag)
+        if by_inspector and best is None:
+            best = "collateral", by_inspector, end
     earliest = min(date.fromisoformat(flag["period_end"]) for flag in flags)
     said, scenario, on = best if best is not None else ("false", None, earliest)
     return Hit(

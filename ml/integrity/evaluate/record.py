@@ -5,7 +5,7 @@ Enough to judge the world again when a rule changes, without drawing it again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ml.integrity.evaluate.rules import Rules, load_rules, rule_for
 from ml.integrity.evaluate.truth import Witnessed
 from ml.integrity.evaluate.worlds import WorldSpec
 from ml.integrity.signals import COMPUTED, NOT_COMPUTABLE
-from ml.integrity.store import read_signals
+from ml.integrity.store import read_signals, signals_folder
 from tidewaiter import fingerprint
 from tidewaiter.settings import PROJECT_ROOT, Settings
 from tidewaiter.warehouse import open_duckdb
@@ -49,12 +49,14 @@ _FLAGS = """
 """
 _INDICATORS = """
     select
-        indicator_id, count(distinct period_end) as looks, count(*) filter (status = ?) as tests,
+        indicator_id, count(*) filter (status = ?) as tests,
         count(*) filter (status <> ?) as below_support, max(reason) filter (status = ?) as lack
     from signals
     group by indicator_id
     order by indicator_id
 """
+# An indicator that found nobody to look at.
+_NO_ROWS = {"tests": 0, "below_support": 0, "lack": None}
 # Where each part was looked at: how often with support, when first, and how near it came to a flag.
 _LOOKED_AT = """
     select
@@ -86,9 +88,13 @@ def code_version() -> str:
 
 
 def make_record(
-    settings: Settings, spec: WorldSpec, member_iso2: str, world: Witnessed, cost: dict[str, float]
+    settings: Settings,
+    spec: WorldSpec,
+    member_iso2: str,
+    world: Witnessed,
+    cost: Callable[[], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return what is kept of a world whose signals stand in this home."""
+    """Return what is kept of a world whose signals stand in this home; `cost` is asked at the end."""
     signals, rules = read_signals(settings, [member_iso2]), load_rules()
     entries = {entry.id: entry for entry in load_catalogue()}
     with open_duckdb(settings) as connection:
@@ -97,21 +103,23 @@ def make_record(
         counted = connection.execute(_INDICATORS, [COMPUTED, COMPUTED, NOT_COMPUTABLE]).to_arrow_table()
         connection.register("asked", _asked(signals, world.parts, rules))
         looked_at = connection.execute(_LOOKED_AT, [COMPUTED, COMPUTED]).to_arrow_table().to_pylist()
+    rows = {row.pop("indicator_id"): row for row in counted.to_pylist()}
     indicators = {
-        row.pop("indicator_id"): row
+        name: rows.get(name, _NO_ROWS)
         | {
-            "in_term": entries[one].looks.in_term,
-            "every": entries[one].looks.every,
-            "alpha": entries[one].alpha,
+            "looks": _looks(settings, member_iso2, name),
+            "in_term": entry.looks.in_term,
+            "every": entry.looks.every,
+            "alpha": entry.alpha,
         }
-        for row in counted.to_pylist()
-        for one in [row["indicator_id"]]
+        for name, entry in entries.items()
+        if not spec.indicators or name in spec.indicators
     }
     found: dict[str, Any] = _plain(
         {
             "world": spec.as_json(),
             "code_version": code_version(),
-            "cost": cost,
+            "cost": cost(),
             "indicators": indicators,
             "parts": [part.as_json() for part in world.parts],
             "evidence": world.evidence,
@@ -120,6 +128,11 @@ def make_record(
         }
     )
     return found
+
+
+def _looks(settings: Settings, member_iso2: str, indicator_id: str) -> int:
+    """Return how often an indicator looked, whether or not there was a unit to look at."""
+    return len(list(signals_folder(settings, member_iso2).glob(f"indicator={indicator_id}/*.parquet")))
 
 
 def _asked(signals: pa.Table, parts: Sequence[Part], rules: Rules) -> pa.Table:

@@ -23,6 +23,7 @@ class Rule(BaseModel):
         role: Role of the truth in which the unit is looked up.
         expected: Scenarios that the indicator is there for, with the tail in which their trace lies.
         collateral: Scenarios that leave a trace all the same.
+        by_inspector: Scenarios of the inspector of a pair that leave a trace in each of his pairs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +31,7 @@ class Rule(BaseModel):
     role: str
     expected: dict[str, Tail] = {}
     collateral: dict[str, Tail] = {}
+    by_inspector: dict[str, Tail] = {}
 
     def verdict(self, scenario: str, tail: str) -> Literal["expected", "collateral"] | None:
         """Return how a flag on a unit that plays in a scenario counts; None where it does not."""
@@ -38,6 +40,10 @@ class Rule(BaseModel):
         if self.collateral.get(scenario) in ("any", tail):
             return "collateral"
         return None
+
+    def is_by_inspector(self, scenario: str, tail: str) -> bool:
+        """Return whether the scenario of a pair's inspector explains a flag on the pair."""
+        return self.by_inspector.get(scenario) in ("any", tail)
 
 
 Rules = Mapping[str, Mapping[str, Rule]]

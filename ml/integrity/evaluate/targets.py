@@ -11,6 +11,7 @@ import numpy as np
 from ml.integrity.evaluate.statistics import Share, power_of_excess, power_of_too_few
 from ml.integrity.evaluate.summary import (
     SOON_DAYS,
+    Discoveries,
     Power,
     Quiet,
     World,
@@ -114,27 +115,43 @@ def at_most(found: Quiet) -> State:
 
 
 def _false_share(worlds: Sequence[World]) -> Iterator[Target]:
-    for found in discoveries(worlds):
-        mean = found.false_share
-        bound = _LEVEL + 2 * (mean.standard_error if mean.worlds > 1 else 0.0)
-        state: State = "reached" if mean.value <= bound else "missed"
-        yield Target(
-            f"{found.indicator_id}, share of false ones among the flagged",
-            f"≤ {_LEVEL} + 2 standard errors",
-            mean.as_text(),
-            state,
-        )
+    found = discoveries(worlds)
+    short = [one for one in found if not is_rarely_false(one)]
+    yield _of_all(
+        "Share of false ones among the flagged, each indicator",
+        f"≤ {_LEVEL} + 2 standard errors",
+        len(found),
+        [f"{one.indicator_id} {one.false_share.as_text()}" for one in short],
+        "missed",
+    )
+
+
+def is_rarely_false(found: Discoveries) -> bool:
+    """Return whether the mean share of false ones is at most the level and two standard errors."""
+    mean = found.false_share
+    error = mean.standard_error if mean.worlds > 1 else 0.0
+    return mean.value <= _LEVEL + 2 * error
 
 
 def _quiet(worlds: Sequence[World]) -> Iterator[Target]:
     for kind, what in (("null", "nothing planted"), ("decoys", "decoys alone")):
-        for found in quiet(worlds, kind):
-            yield Target(
-                f"{found.indicator_id}, worlds with any flag; {what}",
-                f"≤ {found.nominal:.0%}",
-                found.flagged.as_text(),
-                at_most(found),
-            )
+        found = quiet(worlds, kind)
+        short = [(one, at_most(one)) for one in found if at_most(one) != "reached"]
+        yield _of_all(
+            f"Worlds with any flag, each indicator and all together; {what}",
+            "≤ nominal level",
+            len(found),
+            [f"{one.indicator_id} {one.flagged.as_text()} for {one.nominal:.0%}" for one, _ in short],
+            "missed" if any(state == "missed" for _, state in short) else "open",
+        )
+
+
+def _of_all(what: str, goal: str, total: int, short: Sequence[str], otherwise: State) -> Target:
+    """Return a target of every indicator: how many reached it, and which did not."""
+    if not total:
+        return Target(what, goal, "no such world", "not measured")
+    reached = f"{total - len(short)} of {total}" + (f"; not {', '.join(short)}" if short else "")
+    return Target(what, goal, reached, otherwise if short else "reached")
 
 
 @dataclass(frozen=True)

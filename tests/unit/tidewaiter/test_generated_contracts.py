@@ -449,6 +449,7 @@ def test_what_was_written_is_what_lands(session_bench, contract_of, data):
     check(session_bench, contract_of, form, data.draw(tables(form)))
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))

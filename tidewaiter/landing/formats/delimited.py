@@ -61,9 +61,8 @@ class CsvSource:
         schema = pa.schema(
             [(SOURCE_LINE, pa.int64()), *((raw_column(place), pa.string()) for place in positions)]
         )
-        columns = ", ".join(raw_column(place) for place in positions) or "true as is_row"
         with pq.ParquetWriter(self.opening.folder / "records.parquet", schema, compression="lz4") as writer:
-            for batch in records.batches(lambda relation: f"select {columns} from {relation}"):
+            for batch in records.batches(lambda _, batch: batch):
                 table = batch.table.append_column(SOURCE_LINE, pa.array(batch.lines))
                 writer.write_table(table.select(schema.names).cast(schema))
 

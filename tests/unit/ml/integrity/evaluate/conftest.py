@@ -15,6 +15,7 @@ def rules() -> Rules:
         "B2": {
             "inspector": Rule(role="inspector", expected={"S10": "high"}, collateral={"S9": "low"}),
         },
+        "B3": {"pair": Rule(role="pair", expected={"S6": "low"}, by_inspector={"S10": "high"})},
         "E1": {"set": Rule(role="set", expected={"S6": "any"})},
         "A6": {"broker": Rule(role="broker", expected={"S11": "low"})},
     }

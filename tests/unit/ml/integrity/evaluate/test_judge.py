@@ -54,6 +54,20 @@ def test_the_other_tail_is_not_true(rules):
     ]
 
 
+def test_what_an_inspector_does_to_everybody_shows_in_each_of_his_pairs(rules):
+    parts = (part("S10", "inspector", "i1"), part("S6", "inspector", "i2"))
+    flags = (
+        flag("B3", "pair", "b1", "i1", tail="high"),
+        flag("B3", "pair", "b2", "i1", tail="low"),
+        flag("B3", "pair", "b1", "i2", tail="low"),
+    )
+    assert verdicts(record(parts=parts, flags=flags, indicators=("B3",)), rules) == [
+        ("collateral", "S10", None),
+        ("false", None, None),
+        ("false", None, None),
+    ]
+
+
 def test_a_set_is_true_when_it_holds_two_who_act_together(rules):
     ring = part("S6", "set", "pair", "b1 i1")
     both, one = flag("E1", "set: files", "set-1", "b1 i1 i7"), flag("E1", "set: files", "set-2", "b1 i2 i7")

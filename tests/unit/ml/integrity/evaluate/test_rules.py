@@ -21,7 +21,7 @@ def test_rules_name_scenarios_that_can_be_planted():
     known = {field.name for field in fields(Scenarios)}
     for kinds in load_rules().values():
         for rule in kinds.values():
-            assert set(rule.expected) | set(rule.collateral) <= known
+            assert set(rule.expected) | set(rule.collateral) | set(rule.by_inspector) <= known
             assert not set(rule.expected) & set(rule.collateral)
 
 
