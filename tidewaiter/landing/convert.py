@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from tidewaiter.landing.shape import LandedShape
     from tidewaiter.landing.source import SourceColumn
 
-KEY_HASH = "key_hash"
-
 _IS_FAULTY = "is_faulty"
 _RECORDS = "records_to_convert"
 # A column is converted text by text where a text stands on more than three rows, as a rule. The first rows
@@ -46,13 +44,11 @@ class Converted:
     Attributes:
         records: How many there were.
         rows: The sound ones as they are landed.
-        keys: Their `source_line` and a 64-bit hash of their primary key.
         faulty: The others: `source_line` and raw columns.
     """
 
     records: int
     rows: pa.Table
-    keys: pa.Table
     faulty: pa.Table
 
 
@@ -109,11 +105,10 @@ class Converter:
         lines: pa.Array,
         faulty: pa.Table,
     ) -> Converted:
-        keys = {SOURCE_LINE: lines, KEY_HASH: sound.pop(KEY_HASH)}
         for name in self._parties:
             sound[name] = self._pseudonymised(connection, name, sound[name])
         rows = self._shape.landed(sound | {SOURCE_LINE: lines}, len(lines))
-        return Converted(len(lines) + faulty.num_rows, rows, pa.table(keys), faulty)
+        return Converted(len(lines) + faulty.num_rows, rows, faulty)
 
     def _pseudonymised(self, connection: duckdb.DuckDBPyConnection, name: str, column: pa.Array) -> pa.Array:
         if not isinstance(column, pa.DictionaryArray):
@@ -159,7 +154,7 @@ class _ByRow:
 
     def __init__(self, mapping: Mapping, by_text: Collection[SourceColumn]) -> None:
         rules = " ".join(f"{rule.when} {rule.check}" for rule in mapping.dataset.rules)
-        compared = {*_WORD.findall(rules), *mapping.dataset.primary_key, "registered_at"}
+        compared = {*_WORD.findall(rules), "registered_at"}
         done = mapping.of_columns(by_text)
         rest = replace(
             mapping,
@@ -168,11 +163,9 @@ class _ByRow:
         )
         kept = [name for name in done.varying if name in compared]
         self._columns = [*kept, *(column.raw for column in rest.columns)]
-        key = [_key_column(mapping, name) for name in mapping.dataset.primary_key if name in mapping.varying]
         selected = [
             *map(quote_identifier, rest.varying),
             f"({is_faulty_sql(row_checks(rest))}) as {_IS_FAULTY}",
-            f"hash({', '.join(['1', *key])}) as {KEY_HASH}",
         ]
         self._sql = (
             f"{rest.typed_layers(_RECORDS, *map(quote_identifier, kept))}\n"
@@ -182,7 +175,7 @@ class _ByRow:
     def convert(
         self, connection: duckdb.DuckDBPyConnection, columns: dict[str, pa.Array], records: int
     ) -> pa.Table:
-        """Return canonical columns, `is_faulty` and the hash of the key."""
+        """Return canonical columns and `is_faulty`."""
         used = {name: columns[name] for name in self._columns}
         return _run(connection, self._sql, pa.table(used or {"is_row": pa.nulls(records, pa.bool_())}))
 
@@ -220,12 +213,6 @@ def _encoded(texts: pa.Array) -> pa.DictionaryArray | None:
 
 def _arrays(table: pa.Table) -> dict[str, pa.Array]:
     return {name: table[name].combine_chunks() for name in table.column_names}
-
-
-def _key_column(mapping: Mapping, name: str) -> str:
-    column = quote_identifier(name)
-    # Two spellings of one party have one pseudonym.
-    return f"upper({column})" if mapping.dataset.by_name[name].is_pseudonymised else column
 
 
 def _run(connection: duckdb.DuckDBPyConnection, sql: str, records: pa.Table) -> pa.Table:

@@ -156,21 +156,26 @@ def _link(source: Path, target: Path) -> str | None:
 
 
 def _copy(source: Path, target: Path, look: Callable[[bytes], None] | None) -> str:
-    """Copy a file and return its digest; what else looks at its bytes does so in a thread beside."""
+    """Copy a file and return its digest, which is made in a thread beside: it takes as long as writing."""
     digest = hashlib.sha256()
+
+    def see(chunk: bytes) -> None:
+        digest.update(chunk)
+        if look is not None:
+            look(chunk)
+
     with (
         source.open("rb") as reader,
         target.open("xb") as writer,
         ThreadPoolExecutor(max_workers=1) as beside,
     ):
         target.chmod(_OWNER_ONLY_FILE)
-        looking: Future[None] | None = None
+        seeing: Future[None] | None = None
         while chunk := reader.read(_CHUNK_BYTES):
-            if looking is not None:
-                looking.result()
-            looking = beside.submit(look, chunk) if look is not None else None
-            digest.update(chunk)
+            if seeing is not None:
+                seeing.result()
+            seeing = beside.submit(see, chunk)
             writer.write(chunk)
-        if looking is not None:
-            looking.result()
+        if seeing is not None:
+            seeing.result()
     return digest.hexdigest()

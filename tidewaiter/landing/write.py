@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tidewaiter.landing.checks import PROBLEMS_TYPE, problem_sql
 from tidewaiter.landing.column_pseudonyms import ColumnPseudonymiser
-from tidewaiter.landing.convert import KEY_HASH, Converter, problems_of_faulty_sql
+from tidewaiter.landing.convert import Converter, problems_of_faulty_sql
 from tidewaiter.landing.persons import join_pseudonyms, make_pseudonym_tables
 from tidewaiter.landing.receipts import QUARANTINE_FILE, ROWS_FILE
 from tidewaiter.landing.repeats import Repeats
@@ -35,9 +35,6 @@ _UNREADABLE = "unreadable"
 _SET_ASIDE = "set_aside"
 _EVIDENCE = "evidence"
 _PARTY_VALUES = "party_values"
-# Line and hash of the key of the rows that were sound by themselves.
-_KEYS = "landed_keys"
-
 _FAULTY_AT_ONCE = 50_000
 
 _DUPLICATE_KIND = "same key as an earlier row of the file"
@@ -101,8 +98,8 @@ class ExtractWriter:
         faulty = sum(self._count(f"(select distinct {SOURCE_LINE} from {table})") for table in self._apart)
         refused = rows_in > 0 and faulty / rows_in > refuse_above
         if refused:
+            self._set_aside_all(rows)
             rows.unlink()
-            self._set_aside_all()
         elif self._count(_SET_ASIDE):
             self._drop_from(rows)
         self._make_evidence()
@@ -141,7 +138,6 @@ class ExtractWriter:
             self.connection.execute(
                 f"create or replace table {table} ({SOURCE_LINE} BIGINT, problems {PROBLEMS_TYPE}{more})"
             )
-        self.connection.execute(f"create or replace table {_KEYS} ({SOURCE_LINE} BIGINT, {KEY_HASH} UBIGINT)")
 
     def _convert(self, rows: Path) -> int:
         """Convert all records, write the sound ones, gather the others, and return how many there are."""
@@ -157,7 +153,6 @@ class ExtractWriter:
                 if sum(some.num_rows for some in faulty) > _FAULTY_AT_ONCE:
                     self._note_faulty(faulty)
                     faulty.clear()
-                self._note_keys(converted.keys)
                 writer.write(converted.rows)
         self._note_faulty(faulty)
         return count
@@ -170,11 +165,6 @@ class ExtractWriter:
             f"insert into {_FAULTY} {problems_of_faulty_sql(self.mapping, 'faulty_rows')}"
         )
         self.connection.unregister("faulty_rows")
-
-    def _note_keys(self, rows: pa.Table) -> None:
-        self.connection.register("sound_rows", rows)
-        self.connection.execute(f"insert into {_KEYS} from sound_rows")
-        self.connection.unregister("sound_rows")
 
     def _note_unreadable(self) -> int:
         self.connection.register("rejects_found", self.records.rejects())
@@ -195,14 +185,20 @@ class ExtractWriter:
         columns = ", ".join(quote_identifier(name) for name in key)
         first_line = self._line_sql("first_line")
         message = f"{quote_literal('same ' + ', '.join(key) + ' as line ')} || {first_line}"
-        self.connection.execute(f"""
-            create or replace temp table suspects as
-            select {SOURCE_LINE} from {_KEYS} semi join (
-                select {KEY_HASH} from {_KEYS} group by all having count(*) > 1
-            ) using ({KEY_HASH})
-        """)
-        if not self._count("suspects"):
+        hashed = (
+            f"(select {SOURCE_LINE}, hash({columns}) as key_hash"
+            f" from read_parquet({quote_literal(rows)}, hive_partitioning = false))"
+        )
+        self.connection.execute(
+            f"create or replace temp table repeated as"
+            f" select key_hash from {hashed} group by key_hash having count(*) > 1"
+        )
+        if not self._count("repeated"):
             return
+        self.connection.execute(
+            f"create or replace temp table suspects as"
+            f" select {SOURCE_LINE} from {hashed} semi join repeated using (key_hash)"
+        )
         self.connection.execute(f"""
             insert into {_SET_ASIDE}
             with same as (
@@ -213,11 +209,12 @@ class ExtractWriter:
             from same where {SOURCE_LINE} > first_line
         """)
 
-    def _set_aside_all(self) -> None:
+    def _set_aside_all(self, rows: Path) -> None:
         self.connection.execute(f"""
             insert into {_SET_ASIDE}
             select {SOURCE_LINE}, [{problem_sql(_HELD_BACK_KIND, quote_literal(_HELD_BACK_KIND))}]
-            from {_KEYS} anti join {_SET_ASIDE} using ({SOURCE_LINE})
+            from read_parquet({quote_literal(rows)}, hive_partitioning = false)
+            anti join {_SET_ASIDE} using ({SOURCE_LINE})
         """)
 
     def _drop_from(self, rows: Path) -> None:

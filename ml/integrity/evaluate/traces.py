@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SPLIT_FILES, SPLIT_SHARE = 10, 0.15
 OVERRIDDEN_FILES = 3  # a broker is part of the ring's trace from so many of its files on
 SWITCHED_LINES = 3  # an importer switches a heading from so many lines on
+# ln; by how much more goods at a duty of 20 % and more must be short of value per kg than others for the gap
+# to grow with duty by plan: half of the least slope that the indicator tells, over these twenty points.
+PLANTED_RISE, HIGH_DUTY_PCT = 0.02, 20
 PLANTED_GAP = 0.2  # ln; what a flow must be short by for its gap to count as planted
 
 
@@ -41,6 +44,8 @@ def derived_parts(connection: duckdb.DuckDBPyConnection, named: Iterable[Part]) 
         ):
             yield from _split_in(connection, role, column, first)
         yield from _switched(connection, first)
+        for role, column in (("goods of a chapter", "left(hs6, 2)"), ("all goods", "'all chapters'")):
+            yield from _short_by_duty(connection, role, column, first)
         for what, gap, missing in _GAPS:
             yield from _short_flows(connection, what, gap, missing)
 
@@ -118,6 +123,34 @@ def _switched(connection: duckdb.DuckDBPyConnection, first: date) -> Iterator[Pa
     ).fetchall()
     for importer, heading, lines, loss in rows:
         yield Part("S2", "importer and heading", importer, heading, first, None, lines, loss, is_named=False)
+
+
+_SHORT_BY_DUTY = """
+    with goods as (
+        select
+            {column} as unit, true_rate_pct >= {high} as is_high,
+            sum(loss_usd) as loss_usd, count(*) as items_n,
+            ln(sum(true_value_usd) / sum(true_net_kg)) - ln(sum(declared_value_usd) / sum(net_kg)) as gap
+        from touched
+        where cancelled_at is null and net_kg > 0 and hs6 is not null
+        group by all
+    )
+
+    select high.unit, high.items_n, high.loss_usd
+    from goods as high
+    inner join goods as low on high.unit = low.unit and high.is_high and not low.is_high
+    where high.gap - low.gap >= {rise}
+    order by 1
+"""
+
+
+def _short_by_duty(
+    connection: duckdb.DuckDBPyConnection, role: str, column: str, first: date
+) -> Iterator[Part]:
+    """Yield goods whose value per kg is short by more where the duty is high: the trace of S1."""
+    sql = _SHORT_BY_DUTY.format(column=column, high=HIGH_DUTY_PCT, rise=PLANTED_RISE)
+    for unit, items, loss in connection.execute(sql).fetchall():
+        yield Part("S1", role, unit, None, first, None, items, loss or 0.0, is_named=False)
 
 
 # What a flow is short of: the logarithm of what was true of it over what was declared under its name.

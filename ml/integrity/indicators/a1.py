@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from ml.integrity.catalogue import Entry
 from ml.integrity.exact import hypergeometric_sum_tails
@@ -34,6 +35,7 @@ _SHIFTS = """
         pairs.number, stratum_files_n, inspector_files_n, broker_files_n, sum(strata_n) as strata_n
     from integrity_pair_assignments
     inner join pairs using (office_code, declarant_id, inspector_id)
+    where office_code = '{office}'
     group by all
 """
 
@@ -49,17 +51,10 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
     has_support = (files >= entry.support_minimum - 0.01) & (expected >= least_expected)
     p_value = np.full(observed.size, np.nan)
     tested = np.flatnonzero(has_support)
-    if tested.size:
-        chosen = pairs.take(pa.array(tested)).append_column("number", pa.array(np.arange(tested.size)))
-        shifts = inputs.query_with("pairs", chosen, _SHIFTS)
-        p_value[tested], _ = hypergeometric_sum_tails(
-            integers(shifts, "number"),
-            integers(shifts, "stratum_files_n"),
-            integers(shifts, "inspector_files_n"),
-            integers(shifts, "broker_files_n"),
-            numbers(shifts, "strata_n"),
-            observed[tested].astype(np.int64),
-        )
+    offices = np.asarray(pairs["office_code"].to_pylist(), dtype=object)
+    for office in sorted(set(offices[tested])):  # one at a time, so that memory is that of the largest
+        rows = tested[offices[tested] == office]
+        p_value[rows] = _upper_tails(inputs, pairs.take(pa.array(rows)), office)
     low, high = poisson_interval(observed)
     return raw_table(
         {
@@ -83,3 +78,17 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
         }
         | stakes(usual_recovery(inputs, "file"), observed - expected, low - expected, high - expected)
     )
+
+
+def _upper_tails(inputs: Inputs, pairs: pa.Table, office: str) -> NDArray[np.float64]:
+    numbered = pairs.append_column("number", pa.array(np.arange(pairs.num_rows)))
+    shifts = inputs.query_with("pairs", numbered, _SHIFTS.format(office=office.replace("'", "''")))
+    upper, _ = hypergeometric_sum_tails(
+        integers(shifts, "number"),
+        integers(shifts, "stratum_files_n"),
+        integers(shifts, "inspector_files_n"),
+        integers(shifts, "broker_files_n"),
+        numbers(shifts, "strata_n"),
+        integers(pairs, "observed"),
+    )
+    return upper

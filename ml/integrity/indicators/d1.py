@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 BENFORD: Floats = np.log10(1 + 1 / np.arange(1, 10))
 EXPECTED_MAD_ROOT_N = 0.235
 _GRID_PER_DECADE = 6
-_ENOUGH_HITS, _FIRST_DRAWS = 10, 1_999
+_ENOUGH_HITS, _FIRST_DRAWS, _SECOND_DRAWS = 10, 1_999, 19_999
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,12 @@ def mad_p_values(
         size = round(float(10 ** (one / _GRID_PER_DECADE)))
         own = place == one
         scaled = mad[own] * np.sqrt(n[own]) - 1e-12
-        made = min(_FIRST_DRAWS, draws)
-        hits = _hits(scaled, size, shares, random, made)
-        if made < draws and hits.min() < _ENOUGH_HITS:
-            made = draws
+        # More draws where some unit is rare, all of them only where one is rarer than that.
+        for planned, enough in ((_FIRST_DRAWS, _ENOUGH_HITS), (_SECOND_DRAWS, 1), (draws, 0)):
+            made = min(planned, draws)
             hits = _hits(scaled, size, shares, random, made)
+            if made == draws or hits.min() >= enough:
+                break
         p_value[own] = (1 + hits) / (1 + made)
     return p_value
 

@@ -46,16 +46,18 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
     # Each flow speaks for its chapter and for everything.
     size = chapters.size + 1
     unit = np.concatenate([chapter.reshape(-1), np.full(hs6.size, chapters.size)])
-    twice = [np.tile(one.reshape(-1), 2) for one in (heading, goods, rate, value)]
+    rates, values = np.tile(rate, 2), np.tile(value, 2)
     everywhere = np.zeros(hs6.size, dtype=np.int64)
     residual = gap - median_polish(gap, partner.reshape(-1), everywhere)
-    slopes = clustered_slopes(unit, twice[0], twice[2], np.tile(residual, 2), np.ones(unit.size), size)
-    pairs = np.unique(unit * (int(goods.max()) + 1) + twice[1]) // (int(goods.max()) + 1)
+    slopes = clustered_slopes(
+        unit, np.tile(heading.reshape(-1), 2), rates, np.tile(residual, 2), np.ones(unit.size), size
+    )
+    pairs = np.unique(unit * (int(goods.max()) + 1) + np.tile(goods.reshape(-1), 2)) // (int(goods.max()) + 1)
     support = np.bincount(pairs, minlength=size).astype(np.float64)
     has_support = (support >= entry.support_minimum) & np.isfinite(slopes.p_value)
     has_support &= slopes.clusters >= entry.options["headings_minimum"]
     half = stats.t.ppf(0.975, np.maximum(slopes.clusters - 1, 1)) * slopes.error
-    exposed = np.bincount(unit, twice[3] * twice[2] ** 2, minlength=size)
+    exposed = np.bincount(unit, values * rates**2, minlength=size)
     stake = [np.maximum(slopes.slope + edge, 0) * exposed for edge in (0, -half, half)]
     return raw_table(
         {

@@ -10,7 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.ingest import ingest_member
-from ml.integrity.evaluate.traces import PLANTED_GAP, SPLIT_FILES, SPLIT_SHARE
+from ml.integrity.evaluate.traces import (
+    HIGH_DUTY_PCT,
+    PLANTED_GAP,
+    PLANTED_RISE,
+    SPLIT_FILES,
+    SPLIT_SHARE,
+)
 from ml.integrity.evaluate.truth import read_world
 from tidewaiter.settings import Settings
 from tidewaiter.synthetic.generate import make_requests, write_members
@@ -132,6 +138,31 @@ def test_units_bunch_where_parts_add_enough_to_the_others_under_the_threshold(pa
     }
     assert expected
     assert set(units(parts, "S5", "office")) == expected
+
+
+def test_goods_are_short_by_duty_where_plain_sums_say_so(parts, items):
+    sums = defaultdict(lambda: [0.0, 0.0, 0.0, 0.0])
+    for one, row in items:
+        if row["cancelled_at"] is None and (row["net_kg"] or 0) > 0 and row["hs6"]:
+            for unit in (row["hs6"][:2], "all chapters"):
+                total = sums[unit, one["true_rate_pct"] >= HIGH_DUTY_PCT]
+                values = (
+                    one["true_value_usd"],
+                    one["true_net_kg"],
+                    one["declared_value_usd"],
+                    float(row["net_kg"]),
+                )
+                for place, value in enumerate(values):
+                    total[place] += value
+    gaps = {key: math.log(t[0] / t[1]) - math.log(t[2] / t[3]) for key, t in sums.items()}
+    expected = {
+        unit
+        for unit, is_high in gaps
+        if is_high and (unit, False) in gaps and gaps[unit, True] - gaps[unit, False] >= PLANTED_RISE
+    }
+    assert expected
+    found = units(parts, "S1", "goods of a chapter") | units(parts, "S1", "all goods")
+    assert set(found) == expected
 
 
 def test_sets_hold_those_who_act_together(parts):
