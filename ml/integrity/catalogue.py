@@ -23,6 +23,7 @@ class Looks(BaseModel):
         every: At the end of each calendar month, quarter or year.
         window_months: How far back each look goes.
         in_term: Looks over which the level is spent evenly; then a new term begins.
+        history_months: Months of data that a look needs at least: before, there is nothing to compare with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +31,7 @@ class Looks(BaseModel):
     every: Every
     window_months: Annotated[int, Field(ge=1)]
     in_term: Annotated[int, Field(ge=1)]
+    history_months: Annotated[int, Field(ge=1)] = 1
 
 
 class Entry(BaseModel):

@@ -40,7 +40,9 @@ def plus_months(first: date, months: int) -> date:
     return date(number // 12, number % 12 + 1, 1)
 
 
-def looks(first_day: date, last_day: date, every: Every, window_months: int) -> list[Period]:
+def looks(
+    first_day: date, last_day: date, every: Every, window_months: int, history_months: int = 1
+) -> list[Period]:
     """Return the periods whose ends lie within the data, the earliest first.
 
     Args:
@@ -48,12 +50,14 @@ def looks(first_day: date, last_day: date, every: Every, window_months: int) -> 
         last_day: Last day that it has; a month that is not over is not looked at.
         every: How often: at the end of each calendar month, quarter or year.
         window_months: How far back each look goes.
+        history_months: A look whose period has fewer months, whole or begun, is left out.
     """
     begin, step = month_start(first_day), _MONTHS[every]
     found = []
     following = plus_months(begin, 1)
     while (end := following - timedelta(days=1)) <= last_day + timedelta(days=_QUIET_DAYS):
-        if (following.month - 1) % step == 0:
+        has_history = plus_months(begin, history_months) <= following
+        if (following.month - 1) % step == 0 and has_history:
             found.append(Period(max(begin, plus_months(following, -window_months)), end))
         following = plus_months(following, 1)
     return found

@@ -117,9 +117,12 @@ def _run_indicator(
         _write_not_computable(store, inputs, entry, run, lack)
         return
     span = inputs.span()
-    periods = looks(*span, entry.looks.every, entry.looks.window_months) if span else []
+    periods = _periods(entry, *span) if span else []
     if not periods:
-        _write_not_computable(store, inputs, entry, run, f"a full {entry.looks.every} of data")
+        needed = f"a full {entry.looks.every} of data"
+        if entry.looks.history_months > 1:
+            needed += f", with {entry.looks.history_months} months up to its end"
+        _write_not_computable(store, inputs, entry, run, needed)
         return
     tables = [*entry.tables, *(name for name in entry.optional_tables if inputs.has(name))]
     digests = {name: inputs.digests(name) for name in tables}
@@ -142,6 +145,11 @@ def _run_indicator(
                 run.to_be_checked[entry.id] = run.to_be_checked.get(entry.id, 0) + 1
     store.keep_only([period.label for period in periods])
     run.rows += store.rows
+
+
+def _periods(entry: Entry, first_day: date, last_day: date) -> list[Period]:
+    plan = entry.looks
+    return looks(first_day, last_day, plan.every, plan.window_months, plan.history_months)
 
 
 def _lack(inputs: Inputs, entry: Entry) -> str:

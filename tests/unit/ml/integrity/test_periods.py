@@ -19,6 +19,12 @@ def test_quarters_end_with_the_calendar_and_reach_back_as_far_as_data_do() -> No
     ]
 
 
+def test_a_look_without_enough_history_is_left_out() -> None:
+    found = looks(date(2024, 2, 15), date(2024, 12, 31), "quarter", 6, history_months=5)
+    assert [one.end for one in found] == [date(2024, 6, 30), date(2024, 9, 30), date(2024, 12, 31)]
+    assert looks(date(2024, 2, 15), date(2024, 5, 31), "month", 6, history_months=5) == []
+
+
 @pytest.mark.parametrize(("last", "ends"), [(27, 1), (28, 2), (31, 2)])
 def test_a_month_that_is_not_over_is_not_looked_at(last: int, ends: int) -> None:
     assert len(looks(date(2024, 2, 1), date(2024, 3, last), "month", 3)) == ends
