@@ -5,16 +5,16 @@
 
 with by_party as (
     select
-        item_index,
-        member_iso2,
-        registered_date,
-        epoch_us(registered_at) as registered_us,
-        party_heading_key,
-        round(declared_value_usd * 100) as value_us_cents
+        items.item_index,
+        items.member_iso2,
+        items.registered_date,
+        epoch_us(items.registered_at) as registered_us,
+        items.party_heading_key,
+        round(items.declared_value_usd * 100) as value_us_cents
     from {{ ref('int_declaration_items__valued') }} as items
     where
         {{ in_period('items', days_before=days_before) }}
-        and party_heading_key is not null
+        and items.party_heading_key is not null
 ),
 
 with_earlier as (
