@@ -90,8 +90,12 @@ FILES = {
     "rates_1.csv": RATES + "EUR,2024-01-01,0.9\n",
     "rates_2.csv": RATES + "EUR,2024-01-01,0.8\nEUR,2024-01-10,0.85\n",
 }
-SAME = ("trade/declaration_items.parquet", "trade/declarations.parquet")
-BY_MONTH = ("features/declaration_item_features.parquet/", "features/declaration_item_labels.parquet/")
+SAME = ("trade/declarations.parquet",)
+BY_MONTH = (
+    "trade/declaration_items.parquet/",
+    "features/declaration_item_features.parquet/",
+    "features/declaration_item_labels.parquet/",
+)
 
 Arrive = Callable[[Sequence[str]], Any]
 
@@ -119,7 +123,7 @@ def arrive(built: Any, tmp_path_factory: pytest.TempPathFactory) -> Arrive:
         rows = [asdict(row) for row in manifest.build_rows(receipts, lambda _: True)]
         pq.write_table(pa.Table.from_pylist(rows, schema=manifest._SCHEMA), path)
         warehouse._write_scores(duckdb.connect())
-        for folder in ("warehouse", "marts/trade", "marts/features", "marts/scores"):
+        for folder in ("warehouse", "marts/trade", "marts/features", "marts/scores", "marts/integrity"):
             (warehouse.home / folder).mkdir(parents=True, exist_ok=True)
         warehouse.dbt("run", "--exclude", "tag:after_scoring")
         return warehouse
