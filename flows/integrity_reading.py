@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from flows.access import private_folder, record_access, require_purpose
 from flows.progress import step
+from tidewaiter import fingerprint
 from tidewaiter.errors import Problem, TidewaiterError, UsageProblem, closest
-from tidewaiter.files import folder_replaced_atomically
-from tidewaiter.settings import Settings
+from tidewaiter.files import folder_replaced_atomically, read_json, write_json_atomically
+from tidewaiter.settings import PROJECT_ROOT, Settings
 from tidewaiter.warehouse import open_duckdb, quote_identifier, quote_literal
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 DUCKDB_FILE = "signals.duckdb"  # a file `integrity` with a schema `integrity` would be ambiguous
 _OWNER_READS = 0o400
 _SET = "published"
+_MADE_OF = "made_of.json"
 
 
 def published_set(settings: Settings) -> Path:
@@ -34,11 +36,29 @@ def published_set(settings: Settings) -> Path:
 def publish_signals(settings: Settings) -> Path:
     """Write all signals and their combination by entity as a set of their own: Parquet and one DuckDB file.
 
-    The folder takes the place of the one before in one rename. Only its owner can enter it.
+    The folder takes the place of the one before in one rename. Only its owner can enter it. A set of the same
+    signals, made by the same code, stays as it is.
     """
     private_folder(settings.paths.integrity)
     target = published_set(settings)
-    with step("publish integrity"), open_signals(settings, None) as connection:
+    made_of = {"signals": _digest_of_signals(settings)}
+    with step("publish integrity") as running:
+        if read_json(target / _MADE_OF) == made_of and (target / DUCKDB_FILE).is_file():
+            running.note("unchanged")
+        else:
+            _write_set(settings, target, made_of)
+    return target
+
+
+def _digest_of_signals(settings: Settings) -> str:
+    """Return the digest of every signal and of the code that combines and writes them."""
+    signals = fingerprint.of_tree(settings.paths.integrity / "signals", ["**/*.parquet"])
+    code = fingerprint.of_tree(PROJECT_ROOT, ["ml/integrity/*.py", "flows/integrity_reading.py"])
+    return fingerprint.of_json([signals, code])
+
+
+def _write_set(settings: Settings, target: Path, made_of: dict[str, str]) -> None:
+    with open_signals(settings, None) as connection:
         from ml.integrity.combine import combine_entities
         from ml.integrity.signals import column_meanings
 
@@ -62,10 +82,10 @@ def publish_signals(settings: Settings) -> Path:
                         f" is {quote_literal(meaning)}"
                     )
             connection.execute("detach published")
+            write_json_atomically(folder / _MADE_OF, made_of)
             for path in folder.iterdir():
                 path.chmod(_OWNER_READS)
             folder.chmod(0o700)
-    return target
 
 
 def read_entities(
