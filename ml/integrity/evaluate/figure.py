@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,13 @@ def draw_power(rows: Sequence[Power], tests: float, path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     files = np.geomspace(100, 20_000, 60)
+    # One share of an even draw for all lines, so that they differ by the diversion alone.
+    share = float(np.median([row.share_median for row in rows]))
     diversions = sorted({row.diversion for row in rows})
     for number, diversion in enumerate(diversions):
         some = [row for row in rows if row.diversion == diversion]
         colour = _COLOURS[number % len(_COLOURS)]
-        middle = some[len(some) // 2]
+        middle = replace(some[0], share_median=share)
         axes.plot(files, [best_power(middle, tests, one) for one in files], color=colour, linewidth=1.2)
         # A little apart, so that intervals do not cover each other.
         place = np.array([row.files_median for row in some]) * 1.03 ** (number - len(diversions) / 2)
