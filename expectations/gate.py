@@ -33,8 +33,8 @@ Tables = Mapping[str, Path | Sequence[Path]] | Path
 # Data Docs pages kept per suite. A page and its result are about 150 kB; the index lists them all.
 PAGES_KEPT = 20
 
-# Tables up to so many values are read once. Every check is a query of its own, and opening the months of a table
-# for each of two hundred costs more than reading them. Larger ones stay where they are: memory is bounded.
+# Tables up to so many values are read once. Every check is a query of its own, and opening the months of a
+# table for each of two hundred costs more than reading them. Larger ones stay on disk: memory is bounded.
 VALUES_READ_ONCE = 20_000_000
 
 # Great Expectations keeps its current context in a global: one gate at a time in a process.
@@ -141,9 +141,7 @@ def _open_tables(
     opened = []
     for name, paths in files.items():
         table = limits.tables[name]
-        columns, rows = _open_table(
-            connection, name, paths, member_iso2 if table.holds_all_members else None
-        )
+        columns, rows = _open_table(connection, name, paths, member_iso2 if table.holds_all_members else None)
         rows_due = expected_rows if name == limits.main_table else None
         checks = build_checks(member_iso2, columns, table, rows_due, not_sent)
         opened.append(_Opened(name, table, columns, rows, checks))
