@@ -52,7 +52,7 @@ def clustered_slopes(
     place = place.reshape(-1)
     owner = pairs[0]
     moments = [weight, weight * x, weight * y, weight * x * x, weight * x * y]
-    by_cluster = [np.bincount(place, moment, minlength=owner.size) for moment in moments]
+    by_cluster = [np.bincount(place, one, minlength=owner.size).astype(np.float64) for one in moments]
     by_unit = [np.bincount(owner, moment, minlength=units).astype(np.float64) for moment in by_cluster]
     slope = _slope(by_unit)
     left_out = _slope([total[owner] - own for total, own in zip(by_unit, by_cluster, strict=True)])
