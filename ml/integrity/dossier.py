@@ -222,6 +222,7 @@ def _worded(row: dict[str, Any], catalogue: dict[str, Entry]) -> dict[str, Any]:
         "title": entry.title if entry else row["indicator_id"],
         "question": entry.question if entry else "",
         "limits": entry.limits if entry else (),
+        "support_unit": entry.support_unit if entry else "",
         "other": other,
     }
 
