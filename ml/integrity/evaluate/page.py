@@ -93,6 +93,10 @@ def _context(worlds: Sequence[World], version: str) -> dict[str, Any]:
         "missed": "" if lenient is None else f"{lenient.missed:.0%}",
         "tests": f"{_tests(worlds):,.0f}",
         "short": [one for one in reached if one.state in ("missed", "open")],
+        "in_sum": [
+            (what, _in_sum(quiet(worlds, kind)))
+            for kind, what in (("null", "nothing is planted"), ("decoys", "decoys alone are"))
+        ],
         "notes": {name: " ".join(text.split()) for name, text in notes.items()},
         "tables": {
             "targets": _targets(reached),
@@ -194,6 +198,14 @@ def _quiet(worlds: Sequence[World]) -> str:
         ),
         rows,
     )
+
+
+def _in_sum(rows: Sequence[Quiet]) -> str:
+    """Return how often any indicator flagged in any world, beside what the levels allow."""
+    own = [row for row in rows if row.indicator_id != ALL_TOGETHER]
+    hits = sum(row.flagged.hits for row in own)
+    allowed = sum(row.nominal * row.flagged.trials for row in own)
+    return f"{hits} of {sum(row.flagged.trials for row in own)}, where the levels allow {allowed:.1f}"
 
 
 def _units(found: Quiet | None) -> str:
