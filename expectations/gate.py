@@ -33,13 +33,17 @@ Tables = Mapping[str, Path | Sequence[Path]] | Path
 # Data Docs pages kept per suite. A page and its result are about 150 kB; the index lists them all.
 PAGES_KEPT = 20
 
+# Tables up to so many values are read once. Every check is a query of its own, and opening the months of a
+# table for each of two hundred costs more than reading them. Larger ones stay on disk: memory is bounded.
+VALUES_READ_ONCE = 20_000_000
+
 # Great Expectations keeps its current context in a global: one gate at a time in a process.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """One table of the gate, as a view in the connection."""
+    """One table of the gate, as a relation in the connection."""
 
     name: str
     limits: TableLimits
@@ -137,16 +141,14 @@ def _open_tables(
     opened = []
     for name, paths in files.items():
         table = limits.tables[name]
-        columns, rows = _create_view(
-            connection, name, paths, member_iso2 if table.holds_all_members else None
-        )
+        columns, rows = _open_table(connection, name, paths, member_iso2 if table.holds_all_members else None)
         rows_due = expected_rows if name == limits.main_table else None
         checks = build_checks(member_iso2, columns, table, rows_due, not_sent)
         opened.append(_Opened(name, table, columns, rows, checks))
     return opened
 
 
-def _create_view(
+def _open_table(
     connection: duckdb.DuckDBPyConnection, name: str, paths: list[Path], only_member: str | None
 ) -> tuple[dict[str, str], int]:
     import duckdb
@@ -155,15 +157,17 @@ def _create_view(
         f"read_parquet([{', '.join(quote_literal(path) for path in paths)}],"
         " hive_partitioning = false, union_by_name = true)"
     )
-    view = quote_identifier(name)
+    relation = quote_identifier(name)
     try:
         described = connection.execute(f"describe select * from {source}").fetchall()
         columns = {row[0]: row[1] for row in described}
         # Without the column, the schema check says so; an error here would say it worse.
         is_filtered = only_member is not None and "member_iso2" in columns
         where = f" where member_iso2 = {quote_literal(str(only_member))}" if is_filtered else ""
-        connection.execute(f"create view {view} as select * from {source}{where}")
-        counted = connection.execute(f"select count(*) from {view}").fetchone()
+        counted = connection.execute(f"select count(*) from {source}{where}").fetchone()
+        rows = counted[0] if counted else 0
+        kind = "table" if rows * len(columns) <= VALUES_READ_ONCE else "view"
+        connection.execute(f"create {kind} {relation} as select * from {source}{where}")
     except duckdb.Error as error:
         raise TidewaiterError(
             Problem(
@@ -172,7 +176,7 @@ def _create_view(
                 next_step="remove the file and run the step that wrote it again",
             )
         ) from None
-    return columns, counted[0] if counted else 0
+    return columns, rows
 
 
 def _suite_fingerprint(opened: Sequence[_Opened]) -> str:

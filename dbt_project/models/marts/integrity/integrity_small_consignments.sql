@@ -8,6 +8,8 @@ select
     min(declarant_id) as declarant_id,
     min(chapter_code) as chapter_code,
     min(registered_at) as registered_at,
+    -- When the importer was first seen at all: whoever came late cannot have been there before.
+    min(importer_since_at) as importer_since_at,
     sum(declared_value_usd) as value_usd,
     -- Null where a rate is missing: revenue at stake is then not told.
     sum(declared_value_usd * general_rate_pct) / nullif(sum(declared_value_usd), 0) as general_rate_pct
@@ -15,6 +17,8 @@ from (
     select
         items.*,
         declarations.registered_at,
+        min(declarations.registered_at) over (partition by items.member_iso2, items.importer_id)
+            as importer_since_at,
         median(items.tax_rate_pct) filter (where items.tax_rate_pct > 0 and items.preference_code = '')
             over (partition by items.member_iso2, items.hs6) as general_rate_pct
     from {{ ref('int_integrity__items') }} as items
