@@ -25,8 +25,8 @@ PASSWORD = "geheim 4711"
 class Login(paramiko.ServerInterface):
     """Lets one user in, by password or key."""
 
-    def __init__(self, server, transport):
-        self.server, self.transport = server, transport
+    def __init__(self, server):
+        self.server = server
 
     def check_auth_password(self, username, password):
         self.server.logins += 1
@@ -48,7 +48,7 @@ class Files(paramiko.SFTPServerInterface):
 
     def __init__(self, login, *args, **kwargs):
         super().__init__(login, *args, **kwargs)
-        self.login, self.server = login, login.server
+        self.server = login.server
 
     def local(self, path):
         return self.server.folder / path.lstrip("/")
@@ -74,8 +74,7 @@ class Files(paramiko.SFTPServerInterface):
 
     def open(self, path, flags, attr):
         handle = Handle(flags)
-        handle.login, handle.server = self.login, self.server
-        handle.readfile = self.local(path).open("rb")
+        handle.server, handle.readfile = self.server, self.local(path).open("rb")
         return handle
 
 
@@ -88,7 +87,7 @@ class Handle(paramiko.SFTPHandle):
             self.server.hang_up_at = None
             if self.server.on_hang_up:
                 self.server.on_hang_up()
-            self.login.transport.close()
+            self.server.transport.close()
             return paramiko.SFTP_FAILURE
         return super().read(offset, length)
 
@@ -100,8 +99,7 @@ class SftpServer:
         self.folder = folder
         self.host_key = paramiko.RSAKey.generate(2048)
         self.user_key = paramiko.RSAKey.generate(2048)
-        self.hang_up_at = self.on_hang_up = None
-        self.transports: list[paramiko.Transport] = []
+        self.hang_up_at = self.on_hang_up = self.transport = None
         self.offsets: list[int] = []
         self.logins = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -113,24 +111,19 @@ class SftpServer:
             try:
                 connection, _ = self.listener.accept()
             except OSError:
-                return  # stopped
-            # One that is slow, or gone again, keeps no other waiting.
-            threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
-
-    def talk(self, connection):
-        try:
-            transport = paramiko.Transport(connection)
-            self.transports.append(transport)
-            transport.add_server_key(self.host_key)
-            transport.set_subsystem_handler("sftp", paramiko.SFTPServer, Files)
-            transport.start_server(server=Login(self, transport))
-        except (paramiko.SSHException, EOFError, OSError):
-            connection.close()  # the client has hung up; the next one is served all the same
+                return
+            self.transport = paramiko.Transport(connection)
+            self.transport.add_server_key(self.host_key)
+            self.transport.set_subsystem_handler("sftp", paramiko.SFTPServer, Files)
+            try:
+                self.transport.start_server(server=Login(self))
+            except (paramiko.SSHException, EOFError, OSError):
+                continue  # the client has hung up; the next one is served all the same
 
     def stop(self):
         self.listener.close()
-        for transport in self.transports:
-            transport.close()
+        if self.transport:
+            self.transport.close()
 
 
 @pytest.fixture
@@ -165,7 +158,7 @@ def sftp(server):
         "known_hosts": "known_hosts",
         "username": {"env": "XT_USER"},
         "password": {"env": "XT_PASSWORD"},
-        "timeout_s": 60,  # no test waits for it: on a busy machine a login takes seconds
+        "timeout_s": 5,
     }
 
 
@@ -181,7 +174,7 @@ def once_some_is_written(sources):
     """What the server waits for before it hangs up, so that there is something to resume."""
 
     def wait():
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 10
         while not any(path.stat().st_size for path in sources.inbox()):
             assert time.monotonic() < deadline
             time.sleep(0.01)
