@@ -3,8 +3,9 @@
     is that of the largest part and what is read together lies together.
 
     config `parts`: `once`; `months` of registration, as many together as have no more items than
-    `mart_batch_items`; `reference_months`; `day_entities` and `item_entities`, one after the other, or all at
-    once where few items are made anew.
+    `mart_batch_items`; `reference_months`, as many together as look back on no more items than
+    `reference_batch_items`; `day_entities` and `item_entities`, one after the other, or all at once where few
+    items are made anew.
     config `keeps_rows`: in a build in parts, the rows that the pre-hooks leave stand.
 -#}
 {% materialization in_parts, adapter='duckdb' %}
@@ -45,13 +46,14 @@
             {%- endfor -%}
         {%- endif -%}
     {%- elif kind == 'reference_months' -%}
-        {%- set months = run_query(
-            "select distinct strftime(unnest(generate_series(from_month, until_month - interval 1 month, interval 1 month)), '%Y-%m-%d') as first_day"
-            ~ " from " ~ ref('int_rebuild_months') ~ " where from_month < until_month order by first_day"
-        ) -%}
-        {%- for month in months.rows %}{% do found.append({'reference_month': 'date ' ~ quoted(month['first_day'])}) %}{% endfor -%}
+        {%- for batch in batches(run_query(months_of_references()).rows, var('reference_batch_items')) -%}
+            {%- do found.append({
+                'reference_from': 'date ' ~ quoted(batch[0]['first_day']),
+                'reference_until': 'date ' ~ quoted(batch[-1]['next_first_day']),
+            }) -%}
+        {%- endfor -%}
     {%- elif kind == 'months' -%}
-        {%- set batches = batches(run_query(months_of_items()).rows) -%}
+        {%- set batches = batches(run_query(months_of_items()).rows, var('mart_batch_items')) -%}
         {%- for batch in batches -%}
             {#- Without a gap between them, and none before the first or after the last: no row falls through. -#}
             {%- do found.append({
@@ -89,4 +91,37 @@
             where keys.registered_date >= (select min(earliest.from_date) from {{ ref('int_rebuild_windows') }} as earliest)
         ) as items_n
     from {{ ref('int_rebuild_windows') }} as windows
+{%- endmacro %}
+
+{#- Query for the months whose references are to be built, and how many items they look back on. -#}
+{% macro months_of_references() -%}
+    with counted as (
+        select
+            member_iso2,
+            date_trunc('month', registered_date) as month,
+            count(*) as items_n
+        from {{ ref('int_declaration_items__valued') }}
+        group by all
+    ),
+
+    asked as (
+        select
+            member_iso2,
+            unnest(generate_series(from_month, until_month - interval 1 month, interval 1 month)) as month
+        from {{ ref('int_rebuild_months') }}
+        where from_month < until_month
+    )
+
+    select
+        strftime(asked.month, '%Y-%m-%d') as first_day,
+        strftime(asked.month + interval 1 month, '%Y-%m-%d') as next_first_day,
+        coalesce(sum(counted.items_n), 0) as items_n
+    from asked
+    left join counted
+        on
+            asked.member_iso2 = counted.member_iso2
+            and counted.month >= asked.month - to_months({{ var('reference_months') }})
+            and counted.month < asked.month
+    group by asked.month
+    order by first_day
 {%- endmacro %}

@@ -21,7 +21,7 @@
 
     {%- set months = run_query(months_to_build(folder, partial, config.require('rebuilds'))).rows -%}
     {%- set files = months | map(attribute='file_name') | list -%}
-    {%- for batch in batches(months) -%}
+    {%- for batch in batches(months, var('mart_batch_items')) -%}
         {%- do run_query(write_batch(folder, batch, sql, columns, key)) -%}
     {%- endfor -%}
     {%- do run_query("reset variable period_member; reset variable period_from; reset variable period_to") -%}
@@ -131,11 +131,11 @@
 {%- endmacro %}
 
 {#- Months one after the other, as many together as have no more items than fit in memory at once. -#}
-{% macro batches(months) -%}
+{% macro batches(months, items_at_most) -%}
     {%- set found = [] -%}
     {%- set count = namespace(items=0) -%}
     {%- for month in months -%}
-        {%- if not found or count.items + month['items_n'] > var('mart_batch_items') -%}
+        {%- if not found or count.items + month['items_n'] > items_at_most -%}
             {%- do found.append([]) -%}
             {%- set count.items = 0 -%}
         {%- endif -%}

@@ -14,8 +14,3 @@
     {%- if days_before %} - {{ days_before }}{% endif %}
     and {{ rows }}.{{ date_column }} <= coalesce(getvariable('period_to'), date '9999-12-31')
 {%- endmacro %}
-
-{#- First day of the month whose references are being built. -#}
-{% macro reference_month() -%}
-    cast(getvariable('reference_month') as date)
-{%- endmacro %}

@@ -1,8 +1,9 @@
 """Funnel plots: an indicator's units by size, within the limits that chance alone keeps to.
 
-Counts are shown as observed over expected with Poisson limits, a little wider than those of the exact
-tests; means and slopes as effect over support with limits that narrow by its square root (Spiegelhalter
-2005, Statistics in Medicine 24).
+Counts are shown as observed over expected; means and slopes as effect over support with limits that narrow
+by its square root (Spiegelhalter 2005, Statistics in Medicine 24). Limits of counts are those of a Poisson
+number, drawn in or out by one factor so that they agree with the exact tests: where two inspectors share an
+office, chance scatters the files of a pair far less than a Poisson number.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ Floats = NDArray[np.float64]
 INNER, OUTER = 0.05, 0.002  # outside in a twentieth and in a five-hundredth of honest units
 _LINE, _DOT, _FLAG, _OWN = "#5b6875", "#9aa7b2", MODEL_COLOURS[1], MODEL_COLOURS[0]
 _MOST_TIMES = 12.0
+_FEWEST_TELLING = 5
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ def funnel_of(rows: pa.Table, entity_id: str | None = None) -> Funnel | None:
         ]
     )
     if _is_count(observed, expected):
-        return _of_counts(observed, expected, flagged, own, str(rows["observed_unit"][0]))
+        p_value = rows["p_value"].to_numpy(zero_copy_only=False).astype(np.float64)
+        spread = spread_over_poisson(observed, expected, p_value, rows["tail"].to_pylist())
+        return _of_counts(observed, expected, flagged, own, str(rows["observed_unit"][0]), spread)
     label = f"{rows['effect_name'][0]} ({rows['effect_unit'][0]})"
     return _of_means(effect, support, high - low, flagged, own, label)
 
@@ -80,7 +84,7 @@ def draw(funnel: Funnel, title: str, subtitle: str) -> Figure:
     figure, axes = _canvas(title, subtitle, 4.6)
     for limits, style, share in ((funnel.inner, "--", INNER), (funnel.outer, "-", OUTER)):
         for place, limit in enumerate(limits):
-            label = f"{1 - share:.1%} of what chance makes lies within" if place == 0 else None
+            label = f"about {1 - share:.1%} of what chance makes lies within" if place == 0 else None
             axes.plot(funnel.grid, limit, color=_LINE, lw=1.1, linestyle=style, label=label)
     axes.axhline(funnel.centre, color=_LINE, lw=0.8)
     plain = ~funnel.is_flagged & ~funnel.is_own
@@ -116,14 +120,44 @@ def _is_count(observed: Floats, expected: Floats) -> bool:
     return bool(whole.all() and (expected > 0).all() and observed.max() > 1)
 
 
+def spread_over_poisson(observed: Floats, expected: Floats, p_value: Floats, tails: list[str]) -> float:
+    """Return how wide chance scatters these counts, as a multiple of Poisson numbers; 1 where too few tell.
+
+    Each unit's distance from its expectation on the square-root scale, against the distance that its exact
+    p-value has on the normal scale; the median over units beyond half a standard deviation. A square root
+    of the dispersion factor of Spiegelhalter (2005), taken from the tests instead of from the scatter, which
+    the units to be checked would widen.
+    """
+    from scipy import stats
+
+    tail = np.asarray(tails)
+    both = tail == "both"
+    upper = np.where(tail == "low", 1 - p_value, np.where(both, p_value / 2, p_value))
+    in_deviations = stats.norm.isf(upper)
+    # Exact tails hold the count itself: half of it lies on this side of the normal's edge.
+    is_low = (tail == "low") | (both & (observed < expected))
+    distances = 2 * (np.sqrt(np.maximum(observed + np.where(is_low, 0.5, -0.5), 0)) - np.sqrt(expected))
+    # Where both tails count, the p-value does not say on which side the unit lies.
+    distances = np.where(both & is_low, -distances, distances)
+    telling = np.isfinite(in_deviations) & (np.abs(in_deviations) > 0.5) & (in_deviations * distances > 0)
+    if telling.sum() < _FEWEST_TELLING:
+        return 1.0
+    return float(np.median(distances[telling] / in_deviations[telling]))
+
+
 def _of_counts(
-    observed: Floats, expected: Floats, flagged: NDArray[np.bool_], own: NDArray[np.bool_], unit: str
+    observed: Floats,
+    expected: Floats,
+    flagged: NDArray[np.bool_],
+    own: NDArray[np.bool_],
+    unit: str,
+    spread: float,
 ) -> Funnel:
     from scipy import stats
 
     grid = np.geomspace(max(expected.min() * 0.9, 1e-3), expected.max() * 1.1, 200)
     # Counts are about normal on the square-root scale (Anscombe 1948); exact limits would be saw-toothed.
-    reach = [stats.norm.isf(share / 2) / 2 for share in (INNER, OUTER)]
+    reach = [spread * stats.norm.isf(share / 2) / 2 for share in (INNER, OUTER)]
     limits = [
         (np.maximum(np.sqrt(grid) - one, 0) ** 2 / grid, (np.sqrt(grid) + one) ** 2 / grid) for one in reach
     ]

@@ -3,7 +3,8 @@
 Scan over all windows of 72 hours: pairs of consignments under the threshold that lie within one window.
 The null draws as many instants from those at which everybody's small consignments came, so that sales
 days, opening hours and seasons are in it and a consignee's own number is kept (a conditional scan test,
-Naus 1982, with the inhomogeneous null of Kulldorff 1997).
+Naus 1982, with the inhomogeneous null of Kulldorff 1997). It draws from the consignee's own days on record
+alone: who comes in the last month of a quarter does not burst by not having been there before.
 """
 
 from __future__ import annotations
@@ -42,7 +43,13 @@ def pairs_within(unit: Integers, at: Floats, window: float) -> Integers:
 
 
 def burst_p_values(
-    events: Integers, pairs: Integers, pool: Floats, window: float, random: np.random.Generator, draws: int
+    events: Integers,
+    pairs: Integers,
+    pool: Floats,
+    window: float,
+    random: np.random.Generator,
+    draws: int,
+    days: tuple[Floats, Floats] | None = None,
 ) -> Floats:
     """Return the one-sided p-value of each unit's number of close pairs.
 
@@ -53,28 +60,44 @@ def burst_p_values(
         window: In the unit of `pool`.
         random: Seeded.
         draws: Worlds per number of events; the least p-value is 1 / (draws + 1).
+        days: First and last instant that each unit was there; all of the pool where left out.
     """
     p_value = np.ones(len(events))
-    for number in np.unique(events):  # units with the same number share their null
-        own = events == number
+    first, last = _places(pool, len(events), days)
+    # Units with the same number and days share their null.
+    nulls, place = np.unique(np.stack([events, first, last]), axis=1, return_inverse=True)
+    for null, (number, start, end) in enumerate(nulls.T.tolist()):
+        own = place.reshape(-1) == null
         if number < 2:
             continue
+        near = pool[start:end]
         if number > _MOST_SIMULATED:
-            p_value[own] = _large(int(number), pairs[own], pool, window)
+            p_value[own] = _large(number, pairs[own], near, window)
             continue
         made = min(_FIRST_DRAWS, draws)
-        hits = _hits(int(number), pairs[own], pool, window, random, made)
+        hits = _hits(number, pairs[own], near, window, random, made)
         if made < draws and hits.min() < _ENOUGH_HITS:
             made = draws
-            hits = _hits(int(number), pairs[own], pool, window, random, made)
+            hits = _hits(number, pairs[own], near, window, random, made)
         p_value[own] = (1 + hits) / (1 + made)
     return p_value
 
 
-def expected_pairs(events: Integers, pool: Floats, window: float) -> Floats:
+def expected_pairs(
+    events: Integers, pool: Floats, window: float, days: tuple[Floats, Floats] | None = None
+) -> Floats:
     """Return the mean number of close pairs under the null."""
-    mean: Floats = events * (events - 1) / 2 * _chance_of_a_pair(pool, window)[0]
+    spans, place = np.unique(np.stack(_places(pool, len(events), days)), axis=1, return_inverse=True)
+    chance = np.array([_chance_of_a_pair(pool[start:end], window)[0] for start, end in spans.T.tolist()])
+    mean: Floats = events * (events - 1) / 2 * chance[place.reshape(-1)]
     return mean
+
+
+def _places(pool: Floats, units: int, days: tuple[Floats, Floats] | None) -> tuple[Integers, Integers]:
+    """Return where in the pool each unit's days begin and end."""
+    if days is None:
+        return np.zeros(units, dtype=np.int64), np.full(units, pool.size)
+    return np.searchsorted(pool, days[0], side="left"), np.searchsorted(pool, days[1], side="right")
 
 
 def _hits(
@@ -119,7 +142,10 @@ def _large(number: int, pairs: Integers, pool: Floats, window: float) -> Floats:
 _SMALL = """
 select
     importer_id, epoch(registered_at) / 3600 as at_h, value_usd,
-    coalesce(general_rate_pct, 0) / 100 as rate
+    coalesce(general_rate_pct, 0) / 100 as rate,
+    epoch(importer_since_at) / 3600 as since_h,
+    -- Who leaves gives no sign: the consignee is taken to have stayed to the end of the last one's month.
+    epoch(max(last_day(month) + interval 1 day) over (partition by importer_id)) / 3600 as until_h
 from integrity_small_consignments
 where value_usd < {threshold} and importer_id is not null
 order by importer_id, at_h, value_usd
@@ -134,19 +160,24 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
         return no_rows()
     importers = found["importer_id"].combine_chunks().dictionary_encode()
     unit = importers.indices.to_numpy().astype(np.int64)
-    at, value, rate = (found[name].to_numpy() for name in ("at_h", "value_usd", "rate"))
-    events = np.bincount(unit)
+    at, value, rate, since, until = (
+        found[name].to_numpy() for name in ("at_h", "value_usd", "rate", "since_h", "until_h")
+    )
+    events, first = np.bincount(unit), np.flatnonzero(np.diff(unit, prepend=-1))
     has_support = events >= entry.support_minimum
     pairs = np.bincount(unit, pairs_within(unit, at, window)).astype(np.int64)
     pool = np.sort(at)
-    p_value = np.full(events.size, np.nan)
-    p_value[has_support] = burst_p_values(
-        events[has_support], pairs[has_support], pool, window, random, int(entry.options["draws"])
-    )
+    p_value, expected = np.full((2, events.size), np.nan)
+    if has_support.any():
+        days = since[first][has_support], until[first][has_support]
+        tested = events[has_support]
+        p_value[has_support] = burst_p_values(
+            tested, pairs[has_support], pool, window, random, int(entry.options["draws"]), days
+        )
+        expected[has_support] = expected_pairs(tested, pool, window, days)
     in_burst = bursts(unit, at, value, window, threshold)
     share = np.bincount(unit, in_burst) / events
     duty = np.bincount(unit, value * rate * in_burst)
-    expected = expected_pairs(events, pool, window)
     beyond = np.clip(1 - expected / np.maximum(pairs, 1), 0, 1)
     low, high = wilson(share, events.astype(np.float64))
     return raw_table(

@@ -3,7 +3,8 @@
 Where evasion pays more, more of it shows (Fisman and Wei 2004). For an office, an inspector or a chapter:
 the slope of its price discount against peers on the duty rate, weighted by items, over subheadings.
 Prices of a heading move together, so the error is the cluster jackknife by heading (CR3; MacKinnon,
-Nielsen and Webb 2023) with Student's t at clusters minus one, which keeps its level with few clusters.
+Nielsen and Webb 2023). A few large headings carry most of a slope, so Student's t has the degrees of
+freedom of as many equal clusters (Satterthwaite 1946; Carter, Schnepel and Steigerwald 2017), less one.
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ class Slopes:
         slope: Discount in ln per unit of the rate.
         error: Its standard error.
         clusters: Headings behind it.
+        freedom: Degrees of freedom of the error: headings of equal weight, less one.
         p_value: One-sided: a slope above zero.
     """
 
     slope: Floats
     error: Floats
     clusters: Integers
+    freedom: Floats
     p_value: Floats
 
 
@@ -49,7 +52,7 @@ def clustered_slopes(
     place = place.reshape(-1)
     owner = pairs[0]
     moments = [weight, weight * x, weight * y, weight * x * x, weight * x * y]
-    by_cluster = [np.bincount(place, moment, minlength=owner.size) for moment in moments]
+    by_cluster = [np.bincount(place, one, minlength=owner.size).astype(np.float64) for one in moments]
     by_unit = [np.bincount(owner, moment, minlength=units).astype(np.float64) for moment in by_cluster]
     slope = _slope(by_unit)
     left_out = _slope([total[owner] - own for total, own in zip(by_unit, by_cluster, strict=True)])
@@ -58,15 +61,28 @@ def clustered_slopes(
     deviation = left_out - slope[owner]
     variance = (clusters - 1) / np.maximum(clusters, 1) * np.bincount(owner, deviation**2, minlength=units)
     error = np.sqrt(variance)
+    freedom = _freedom(owner, by_cluster, by_unit)
     with np.errstate(invalid="ignore", divide="ignore"):
-        p_value = stats.t.sf(slope / error, np.maximum(clusters - 1, 1))
+        p_value = stats.t.sf(slope / error, freedom)
     is_told = np.isfinite(slope) & np.isfinite(error) & (error > 0) & (clusters > 2)
     return Slopes(
         np.where(is_told, slope, np.nan),
         np.where(is_told, error, np.nan),
         clusters,
+        freedom,
         np.where(is_told, p_value, np.nan),
     )
+
+
+def _freedom(owner: Integers, by_cluster: list[Floats], by_unit: list[Floats]) -> Floats:
+    """Return the number of equal clusters that would spread x as much, less one and at least one."""
+    n, x, _, xx, _ = by_cluster
+    mean = (by_unit[1] / np.maximum(by_unit[0], 1e-300))[owner]
+    spread = np.maximum(xx - 2 * mean * x + mean**2 * n, 0)
+    total = np.bincount(owner, spread, minlength=by_unit[0].size)
+    squares = np.bincount(owner, spread**2, minlength=by_unit[0].size)
+    freedom: Floats = np.maximum(total**2 / np.maximum(squares, 1e-300) - 1, 1.0)
+    return freedom
 
 
 def _slope(moments: list[Floats]) -> Floats:
@@ -125,7 +141,7 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
     support = np.bincount(pairs, minlength=size).astype(np.float64)
     has_support = (support >= entry.support_minimum) & np.isfinite(slopes.p_value)
     has_support &= slopes.clusters >= entry.options["headings_minimum"]
-    half = stats.t.ppf(0.975, np.maximum(slopes.clusters - 1, 1)) * slopes.error
+    half = stats.t.ppf(0.975, slopes.freedom) * slopes.error
     edges = (slopes.slope, slopes.slope - half, slopes.slope + half)
     exposed = np.bincount(unit, found["value_usd"].to_numpy() * rate * rate, minlength=size)
     stake = [np.maximum(edge, 0) * exposed for edge in edges]

@@ -58,6 +58,7 @@ def test_the_window_ends_at_the_threshold_of_the_contract(marts: Any, compute: A
                 "chapter_code": "61",
                 "value_usd": float(value),
                 "registered_at": datetime(2024, 1, 5),
+                "importer_since_at": datetime(2024, 1, 5),
                 "general_rate_pct": 20.0,
             }
             for number, value in enumerate(values)

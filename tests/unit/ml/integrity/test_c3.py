@@ -43,6 +43,20 @@ def test_chance_makes_as_many_bursts_as_the_level_on_sales_days_too() -> None:
         assert abs(pairs.mean() - mean) < 5 * pairs.std() / np.sqrt(300)
 
 
+def test_who_came_late_did_not_burst_by_not_having_been_there_before() -> None:
+    random = np.random.default_rng(3)
+    pool = np.sort(random.uniform(0, 2160, 3000))
+    came, left = np.r_[np.full(150, 1440.0), np.zeros(150)], np.r_[np.full(150, 2160.0), np.full(150, 720.0)]
+    events = np.full(300, 8)
+    at = np.sort(came[:, None] + random.uniform(0, 720, (300, 8)), axis=1).ravel()
+    pairs = np.bincount(np.repeat(np.arange(300), 8), pairs_within(np.repeat(np.arange(300), 8), at, 72.0))
+    own = burst_p_values(events, pairs, pool, 72.0, random, 499, (came, left))
+    whole = burst_p_values(events, pairs, pool, 72.0, random, 499)
+    assert (own <= 0.1).sum() <= stats.binom.isf(1e-6, 300, 0.1) < (whole <= 0.1).sum()
+    mean = expected_pairs(events, pool, 72.0, (came, left))
+    assert abs(pairs.mean() - mean.mean()) < 5 * pairs.std() / np.sqrt(300)
+
+
 def test_a_burst_passes_the_threshold_together() -> None:
     unit = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2])
     at = np.array([0, 10, 20, 500, 0, 10, 20, 0, 10.0])
@@ -60,7 +74,7 @@ def test_a_consignee_who_splits_is_found_among_steady_ones(marts: Any, compute: 
         [
             {
                 "member_iso2": "XA",
-                "month": date(2024, 1, 1),
+                "month": (start + timedelta(hours=float(hour))).date().replace(day=1),
                 "declaration_id": f"{who} {place}",
                 "office_code": "P",
                 "importer_id": who,
@@ -68,6 +82,7 @@ def test_a_consignee_who_splits_is_found_among_steady_ones(marts: Any, compute: 
                 "chapter_code": "61",
                 "value_usd": 120.0,
                 "registered_at": start + timedelta(hours=float(hour)),
+                "importer_since_at": start + timedelta(hours=float(min(times))),
                 "general_rate_pct": 10.0,
             }
             for who, times in hours.items()

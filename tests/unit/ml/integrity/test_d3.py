@@ -31,7 +31,11 @@ def test_slope_and_error_are_those_of_least_squares_without_each_cluster() -> No
         ]
         error = np.sqrt(11 / 12 * ((np.array(parts) - whole) ** 2).sum())
         assert np.allclose([found.slope[one], found.error[one]], [whole, error])
-        assert np.isclose(found.p_value[one], stats.t.sf(whole / error, 11))
+        away = w[own] * (x[own] - np.average(x[own], weights=w[own])) ** 2
+        spread = np.bincount(cluster[own], away)
+        freedom = spread.sum() ** 2 / (spread**2).sum() - 1
+        assert 1 < freedom < 11  # fewer than headings: not all weigh the same
+        assert np.isclose(found.p_value[one], stats.t.sf(whole / error, freedom))
 
 
 def test_headings_that_move_together_raise_no_more_slopes_than_the_level() -> None:
@@ -43,6 +47,17 @@ def test_headings_that_move_together_raise_no_more_slopes_than_the_level() -> No
     y = random.normal(0, 0.2, (units, 15))[unit, cluster] + random.normal(0, 0.2, unit.size)
     p = clustered_slopes(unit, cluster, rate, y, random.uniform(1, 9, unit.size), units).p_value
     assert (p <= 0.1).sum() <= stats.binom.isf(1e-6, units, 0.1)
+
+
+def test_a_few_large_headings_raise_no_more_slopes_than_the_level() -> None:
+    random = np.random.default_rng(4)
+    units, headings = 2000, 40
+    unit, cluster = np.repeat(np.arange(units), headings), np.tile(np.arange(headings), units)
+    rate = np.array([0, 0.05, 0.1, 0.2, 0.35])[cluster * 7 % 5]
+    weight = 1000.0 / (1 + cluster)  # Zipf: three headings have nearly half of it
+    y = random.normal(0, 0.2, unit.size)
+    p = clustered_slopes(unit, cluster, rate, y, weight, units).p_value
+    assert (p <= 0.001).sum() <= stats.binom.isf(1e-3, units, 0.001)
 
 
 def test_a_unit_without_two_rates_or_clusters_has_no_slope() -> None:
