@@ -1,4 +1,4 @@
--- noqa: disable=LT02
+-- noqa: disable=LT02,AL09
 -- The ledger of entities with few keys and many items each: one row per entity and day on which anything
 -- happened. A build in parts replaces the days from the first one that changed.
 -- depends_on: {{ ref('int_rebuild_windows') }}
@@ -8,7 +8,7 @@
     keeps_rows=true,
     pre_hook="{{ delete_from_rebuilt_days('registered_date') }}"
 ) }}
-{#- What happened to an item: it was registered (1), known to be cancelled (2), known to be in order (3) or not (4). -#}
+{#- What happened: an item was registered (1), known to be cancelled (2), to be in order (3) or not (4). -#}
 {% for entity in day_entities() %}
 {%- if not loop.first %}
 
@@ -20,11 +20,11 @@ select
     any_value(member_iso2) as member_iso2,
     entity_key,
     registered_date,
-    cast(count(*) filter (happening = 1) as integer) as items_on_day,
-    cast(count(*) filter (happening = 2) as integer) as cancelled_on_day,
+    cast(count_if(happening = 1) as integer) as items_on_day,
+    cast(count_if(happening = 2) as integer) as cancelled_on_day,
     coalesce(sum(cancelled_weight), 0) as cancelled_weight_on_day,
-    cast(count(*) filter (happening > 2) as integer) as labelled_on_day,
-    cast(count(*) filter (happening = 4) as integer) as irregular_on_day
+    cast(count_if(happening > 2) as integer) as labelled_on_day,
+    cast(count_if(happening = 4) as integer) as irregular_on_day
 from (
     {%- for day, happening in {
         'registered_date': '1', 'cancelled_visible_after_date': '2',
