@@ -4,7 +4,8 @@
 
     config `parts`: `once`; `months` of registration, as many together as have no more items than
     `mart_batch_items`; `reference_months`, as many together as look back on no more items than
-    `reference_batch_items`; `item_entities`.
+    `reference_batch_items`; `day_entities` and `item_entities`, one after the other, or all at once where few
+    items are made anew.
     config `keeps_rows`: in a build in parts, the rows that the pre-hooks leave stand.
 -#}
 {% materialization in_parts, adapter='duckdb' %}
@@ -34,8 +35,16 @@
     {%- set found = [] -%}
     {%- if kind == 'once' -%}
         {%- do found.append({}) -%}
-    {%- elif kind == 'item_entities' -%}
-        {%- for entity in item_entities() %}{% do found.append({'entity': quoted(entity)}) %}{% endfor -%}
+    {%- elif kind in ('day_entities', 'item_entities') -%}
+        {%- set rebuilt = run_query(rebuilt_items()).rows[0] -%}
+        {%- set rebuilt_from = "cast('" ~ rebuilt['from_day'] ~ "' as date)" -%}
+        {%- if rebuilt['items_n'] <= var('mart_batch_items') -%}
+            {%- do found.append({'rebuilt_from': rebuilt_from}) -%}
+        {%- else -%}
+            {%- for entity in (day_entities() if kind == 'day_entities' else item_entities()) -%}
+                {%- do found.append({'entity': quoted(entity), 'rebuilt_from': rebuilt_from}) -%}
+            {%- endfor -%}
+        {%- endif -%}
     {%- elif kind == 'reference_months' -%}
         {%- for batch in batches(run_query(months_of_references()).rows, var('reference_batch_items')) -%}
             {%- do found.append({
@@ -70,6 +79,18 @@
     where items.registered_date >= windows.from_date
     group by first_day
     order by first_day
+{%- endmacro %}
+
+{#- Query for the first day that a build makes anew, whoever's, and how many items there are from that day on. -#}
+{% macro rebuilt_items() -%}
+    select
+        strftime(coalesce(min(windows.from_date), date '9999-12-30'), '%Y-%m-%d') as from_day,
+        (
+            select count(*)
+            from {{ ref('int_declaration_items__entity_keys') }} as keys
+            where keys.registered_date >= (select min(earliest.from_date) from {{ ref('int_rebuild_windows') }} as earliest)
+        ) as items_n
+    from {{ ref('int_rebuild_windows') }} as windows
 {%- endmacro %}
 
 {#- Query for the months whose references are to be built, and how many items they look back on. -#}

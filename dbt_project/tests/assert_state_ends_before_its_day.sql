@@ -9,10 +9,10 @@ with states as (
         recent_labelled_n,
         recent_irregular_n,
         items_n,
-        null as first_seen_date,
-        null as last_seen_date
+        first_seen_date,
+        last_seen_date
     from {{ ref('int_entity_states') }}
-    union all by name
+    union all
     select
         entity_kind,
         registered_date,

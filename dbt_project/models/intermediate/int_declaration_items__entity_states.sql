@@ -1,58 +1,29 @@
 -- noqa: disable=LT02,LT05
 -- What was known of an item's entities when its day began, for entities of many keys with few items each: what
 -- happened on earlier days, summed item by item. Only the items that this build makes anew.
+-- depends_on: {{ ref('int_rebuild_windows') }}
 {{ config(materialized='in_parts', parts='item_entities') }}
-{% set two_to_26 = 2 ** 26 %}
 {% for entity in item_entities() %}
-    {%- set is_profiled = entity in var('entities') %}
-    {%- set is_decayed = entity in var('decayed_entities') %}
-    {%- set is_dated = entity in var('dated_entities') %}
-    {%- set is_taxed = entity == 'importer_heading' %}
+    {%- set sums = summed_by_item(entity) %}
     {%- if not loop.first %}
 
 union all
 
     {% endif -%}
 (
-    select
-        '{{ entity }}' as entity_kind,
-        item_index,
-        registered_date,
-        cast(items_n as integer) as items_n,
-        cast({{ 'labels // ' ~ two_to_26 if is_profiled else 'null' }} as integer) as labelled_n,
-        cast({{ 'labels % ' ~ two_to_26 if is_profiled else 'null' }} as integer) as irregular_n,
-        {%- for count in ['items', 'labelled', 'irregular'] %}
-        {%- if is_decayed %}
-        {{ count }}_weight / {{ decay_weight('registered_date') }} as recent_{{ count }}_n,
-        {%- else %}
-        cast(null as double) as recent_{{ count }}_n,
-        {%- endif %}
-        {%- endfor %}
-        {{ 'if(first_date < registered_date, first_date, null)' if is_dated else 'cast(null as date)' }} as first_seen_date,
-        {{ 'last_date' if is_dated else 'cast(null as date)' }} as last_seen_date,
-        {{ 'tax_rate_pct / nullif(taxed, 0) / 10000' if is_taxed else 'cast(null as double)' }} as mean_tax_rate_pct
-    from (
+    with asked as ({{ asked_keys(entity) }}),
+
+    summed as (
         select
             item_index,
             registered_date,
-            {%- if is_profiled %}
-            coalesce(sum(labels) over earlier_days, 0) as labels,
-            {%- endif %}
-            {%- if is_decayed %}
-            {%- for count in ['items', 'labelled', 'irregular'] %}
-            coalesce(sum({{ count }}_weight) over earlier_days, 0) as {{ count }}_weight,
-            {%- endfor %}
-            {%- endif %}
-            {%- if is_dated %}
-            -- The first happening of an entity is an item: labels and cancellations follow one.
-            first_value(first_date ignore nulls) over by_day as first_date,
+            {%- if entity in var('dated_entities') %}
+            first_value(first_date) over by_day as first_date,
             max(last_date) over earlier_days as last_date,
             {%- endif %}
-            {%- if is_taxed %}
-            sum(tax_rate_pct) over earlier_days as tax_rate_pct,
-            sum(taxed) over earlier_days as taxed,
-            {%- endif %}
-            coalesce(sum(items) over earlier_days, 0) as items_n
+            {%- for name in sums %}
+            coalesce(sum({{ name }}) over earlier_days, 0) as {{ name }}{{ ',' if not loop.last }}
+            {%- endfor %}
         from ({{ item_history(entity) }})
         window
             earlier_days as (
@@ -64,8 +35,39 @@ union all
                 partition by entity_key
                 order by registered_date
             )
+    ),
+
+    -- Of an entity that never came before nothing can be known, and most keys come but once.
+    all_items as (
+        select *
+        from summed
+        where item_index is not null
+        {%- if not is_partial_build() %}
+        union all
+        select
+            keys.item_index,
+            keys.registered_date,
+            {%- if entity in var('dated_entities') %}
+            null as first_date,
+            null as last_date,
+            {%- endif %}
+            {%- for name in sums %}
+            0 as {{ name }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        from {{ ref('int_declaration_items__entity_keys') }} as keys
+        anti join asked on keys.{{ entity }}_key = asked.entity_key
+        where keys.{{ entity }}_key is not null and '{{ entity }}' = coalesce(getvariable('entity'), '{{ entity }}')
+        {%- endif %}
     )
-    where item_index is not null and '{{ entity }}' = coalesce(getvariable('entity'), '{{ entity }}')
+
+    select
+        '{{ entity }}' as entity_kind,
+        item_index,
+        registered_date,
+        {{ state_columns(entity) }},
+        {{ 'tax_rate_pct / nullif(taxed, 0) / 10000' if entity == 'importer_heading' else 'cast(null as double)' }}
+            as mean_tax_rate_pct
+    from all_items
     order by registered_date
 )
 {%- endfor %}

@@ -5,15 +5,10 @@ select
     items.item_index,
     items.member_iso2,
     items.registered_date
-    {%- for entity in all_entities() %},
-    {{ entity }}.items_n as {{ entity }}_items_n,
-    {{ entity }}.labelled_n as {{ entity }}_labelled_n,
-    {{ entity }}.irregular_n as {{ entity }}_irregular_n
+    {%- for entity in all_entities() %}
+    {%- for column in profile_columns(entity) %},
+    {{ entity }}.{{ column }} as {{ entity }}_{{ column }}
     {%- endfor %}
-    {%- for entity in var('decayed_entities') %},
-    {{ entity }}.recent_items_n as {{ entity }}_recent_items_n,
-    {{ entity }}.recent_labelled_n as {{ entity }}_recent_labelled_n,
-    {{ entity }}.recent_irregular_n as {{ entity }}_recent_irregular_n
     {%- endfor %}
     {%- for entity in var('dated_entities') %},
     items.registered_date - {{ entity }}.first_seen_date as {{ entity }}_days_since_first_seen,
@@ -21,19 +16,24 @@ select
     {%- endfor %},
     importer_heading.mean_tax_rate_pct as importer_heading_mean_tax_rate_pct
 from {{ ref('int_declaration_items__entity_keys') }} as items
-{%- for entity in day_entities() %}
+{#- A left join that finds some rows and not others splits its batch, and all later joins pay: such ones last. #}
+{%- for may_be_missing in [false, true] %}
+{%- for entity, columns in all_entities().items()
+    if ('importer_id' in columns or 'seller_id' in columns or 'courier_id' in columns) == may_be_missing %}
+{%- if entity in day_entities() %}
 left join {{ ref('int_entity_states') }} as {{ entity }}
     on
         {{ entity }}.entity_kind = '{{ entity }}'
         and {{ in_days_of_period(entity) }}
         and items.{{ entity }}_key = {{ entity }}.entity_key
         and items.registered_date = {{ entity }}.registered_date
-{%- endfor %}
-{%- for entity in item_entities() %}
+{%- else %}
 left join {{ ref('int_declaration_items__entity_states') }} as {{ entity }}
     on
         {{ entity }}.entity_kind = '{{ entity }}'
         and {{ in_days_of_period(entity) }}
         and items.item_index = {{ entity }}.item_index
+{%- endif %}
+{%- endfor %}
 {%- endfor %}
 where {{ in_period('items') }}
