@@ -35,8 +35,9 @@ _COLUMNS = {
     "broker": ("declarant_id",),
     "importer": ("importer_id",),
     "inspector": ("inspector_initial_id", "inspector_final_id"),
-    "supervisor": (),
 }
+# Declarations name no supervisor: those whose red lane one softened are in the hand-over of draws.
+_MOVED_BY_SUPERVISORS = ("integrity_draws", "importers and supervisors")
 # What a counterpart of a signal may be in a declaration.
 _COUNTERPARTS = ("declarant_id", "importer_id", "inspector_initial_id", "inspector_final_id", "left(hs6, 4)")
 BAND_WORDS = {
@@ -221,6 +222,7 @@ def _worded(row: dict[str, Any], catalogue: dict[str, Entry]) -> dict[str, Any]:
         "title": entry.title if entry else row["indicator_id"],
         "question": entry.question if entry else "",
         "limits": entry.limits if entry else (),
+        "support_unit": entry.support_unit if entry else "",
         "other": other,
     }
 
@@ -322,16 +324,29 @@ def _funnels(
 
 
 def _own_files(settings: Settings, entity: Entity) -> str | None:
-    columns = _COLUMNS.get(entity.kind, ())
     path = mart_path(settings.paths, "trade", "declaration_items")
-    if not columns or not is_built(path):
+    named = _names(settings, entity)
+    if not named or not is_built(path):
         return None
-    named = " or ".join(
-        f"{quote_identifier(column)} = {quote_literal(entity.entity_id)}" for column in columns
-    )
     return (
         f"from read_parquet({quote_literal(path)})"
         f" where member_iso2 = {quote_literal(entity.member_iso2)} and ({named})"
+    )
+
+
+def _names(settings: Settings, entity: Entity) -> str:
+    """Return the condition on declarations that they are the entity's; empty where none can be told."""
+    own = quote_literal(entity.entity_id)
+    if entity.kind != "supervisor":
+        return " or ".join(f"{quote_identifier(name)} = {own}" for name in _COLUMNS.get(entity.kind, ()))
+    mart, draw = _MOVED_BY_SUPERVISORS
+    path = mart_path(settings.paths, "integrity", mart)
+    if not is_built(path):
+        return ""
+    return (
+        f"declaration_id in (select declaration_id from read_parquet({quote_literal(path)})"
+        f" where member_iso2 = {quote_literal(entity.member_iso2)} and officer_id = {own}"
+        f" and draw = {quote_literal(draw)})"
     )
 
 

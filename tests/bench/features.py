@@ -2,7 +2,8 @@
 
 `make bench`, or `python tests/bench/features.py --items 1000000 3000000 10000000`. Landed Parquet with heavy
 tails is made by `heavy_tailed_items.sql`; every measurement is a process of its own. Prints a table and where
-the time goes by model; keeps JSON and a plot of time and memory under `TIDEWAITER_HOME/bench`.
+the time goes by model; keeps JSON and a plot of time and memory under `TIDEWAITER_HOME/bench`. With `--page`
+the results and the reference page in the repository are written as well.
 
 Wall time depends on what else the machine does, so ratios are of processor time and both are kept.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from feature_page import feature_page
 from rich.console import Console
 from rich.table import Table
 from run_steps import Step, machine_facts, measure
@@ -29,7 +31,11 @@ from tidewaiter.landing import write_schema_files
 from tidewaiter.marts import prepare_staging, swap_staged
 from tidewaiter.settings import Settings, load_settings
 
-PROJECT = Path(__file__).parents[2] / "dbt_project"
+ROOT = Path(__file__).parents[2]
+PROJECT = ROOT / "dbt_project"
+KEPT = Path(__file__).with_name("results") / "features.json"
+PAGE = ROOT / "docs" / "reference" / "feature-speed.md"
+PICTURE = "pictures/feature-speed.png"
 ITEMS_SQL = Path(__file__).with_name("heavy_tailed_items.sql")
 # The day on top is one in the middle of a month, as most are.
 FIRST_DAY = date(2022, 1, 15)
@@ -173,6 +179,11 @@ def digests(settings: Settings) -> list[Any]:
     ).fetchall()
 
 
+def _columns(settings: Settings) -> int:
+    mart = settings.paths.marts / "features" / "declaration_item_features.parquet"
+    return len(duckdb.sql(f"select * from read_parquet('{mart}/*.parquet') limit 0").columns)
+
+
 def measure_size(settings: Settings, items: int, *, is_checked: bool) -> dict[str, Any]:
     """Measure plain DuckDB, the full build and a day on top of it for one number of items."""
     write_schema_files(settings.paths)
@@ -195,7 +206,7 @@ def measure_size(settings: Settings, items: int, *, is_checked: bool) -> dict[st
     write_manifest(settings)
     increment, day_models = build("a day on top", settings)
     found = {"items": items, "steps": [asdict(step) for step in (plain, full, increment)]}
-    found |= {"models": models, "models_of_the_day": day_models}
+    found |= {"models": models, "models_of_the_day": day_models, "columns": _columns(settings)}
     found["full_to_plain"] = full.processor_seconds / plain.processor_seconds
     found["day_to_full"] = increment.processor_seconds / full.processor_seconds
     if is_checked:
@@ -259,7 +270,7 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
     times.set(xscale="log", yscale="log", xlabel="items", ylabel="processor seconds", title="Time")
     memory.set(xscale="log", xlabel="items", ylabel="peak resident memory, GiB", title="Memory")
     memory.set_ylim(bottom=0)
-    times.legend()
+    figure.legend(*times.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.savefig(path, dpi=120)
 
 
@@ -270,6 +281,7 @@ def main() -> None:
     parser.add_argument(
         "--check", action="store_true", help="compare the day on top with one more full build"
     )
+    parser.add_argument("--page", action="store_true", help=f"write {PAGE.relative_to(ROOT)} as well")
     chosen = parser.parse_args()
     console = Console(highlight=False)
     settings = load_settings()
@@ -290,6 +302,10 @@ def main() -> None:
     path = folder / f"{stamp}-features.json"
     write_json_atomically(path, {"machine": facts, "sizes": results})
     plot(results, path.with_suffix(".png"))
+    if chosen.page:
+        write_json_atomically(KEPT, {"machine": facts, "sizes": results})
+        plot(results, PAGE.parent / PICTURE)
+        PAGE.write_text(feature_page(facts, results, PICTURE), encoding="utf-8")
     console.print(f"kept in {path} and {path.with_suffix('.png').name}", soft_wrap=True)
 
 

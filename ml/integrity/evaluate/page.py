@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from ml.integrity.catalogue import load_catalogue
 from ml.integrity.evaluate.figure import draw_power
+from ml.integrity.evaluate.leniency import DAYS, MISSED, Leniency, draw_leniency, leniency
 from ml.integrity.evaluate.rules import load_rules
 from ml.integrity.evaluate.summary import (
     ALL_TOGETHER,
@@ -29,7 +30,7 @@ from ml.integrity.evaluate.summary import (
 from ml.integrity.evaluate.targets import Target, best_power, limits, scenarios_found, targets
 from tidewaiter.files import write_json_atomically, write_text_atomically
 
-PAGE, PICTURE = "detection.md", "detection-power.png"
+PAGE, PICTURE, LENIENCY_PICTURE = "detection.md", "detection-power.png", "detection-leniency.png"
 _ROOM = Path(__file__).parent
 _STATES = {
     "reached": "reached",
@@ -52,6 +53,9 @@ def write_page(records: Sequence[Mapping[str, Any]], version: str, folder: Path,
     curve = power(worlds)
     if curve:
         draw_power(curve, _tests(worlds), folder / "pictures" / PICTURE)
+    lenient = leniency(worlds)
+    if lenient is not None:
+        draw_leniency(lenient, folder / "pictures" / LENIENCY_PICTURE)
     write_json_atomically(figures, _figures(worlds, version))
     environment = Environment(
         loader=FileSystemLoader(_ROOM),
@@ -69,6 +73,7 @@ def _context(worlds: Sequence[World], version: str) -> dict[str, Any]:
     said = [world.record["world"] for world in worlds]
     seeds = [one["seed"] for one in said]
     reached = targets(worlds)
+    lenient = leniency(worlds)
     notes = yaml.safe_load((_ROOM / "notes.yaml").read_text(encoding="utf-8"))
     return {
         "size": " or ".join(
@@ -81,6 +86,9 @@ def _context(worlds: Sequence[World], version: str) -> dict[str, Any]:
         "version": version,
         "soon": SOON_DAYS,
         "picture": PICTURE,
+        "leniency_picture": LENIENCY_PICTURE,
+        "lenient": lenient,
+        "missed": "" if lenient is None else f"{lenient.missed:.0%}",
         "tests": f"{_tests(worlds):,.0f}",
         "short": [one for one in reached if one.state in ("missed", "open")],
         "notes": {name: " ".join(text.split()) for name, text in notes.items()},
@@ -92,6 +100,7 @@ def _context(worlds: Sequence[World], version: str) -> dict[str, Any]:
             "quiet": _quiet(worlds),
             "power": _power(worlds),
             "limits": _limits(worlds),
+            "leniency": "" if lenient is None else _leniency(lenient),
         },
     }
 
@@ -213,6 +222,25 @@ def _limits(worlds: Sequence[World]) -> str:
     )
 
 
+def _leniency(known: Leniency) -> str:
+    expected = [known.expected_soon * days / SOON_DAYS for days in DAYS]
+    head = [f"{days} days: {one:.0f} expected" for days, one in zip(DAYS, expected, strict=True)]
+    return _table(
+        ("missed", *head),
+        (
+            (
+                f"{missed:.0%}",
+                *(
+                    f"{known.power(missed, one, is_told=False):.0%}"
+                    f" ({known.power(missed, one, is_told=True):.0%})"
+                    for one in expected
+                ),
+            )
+            for missed in MISSED
+        ),
+    )
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
@@ -230,6 +258,7 @@ def _figures(worlds: Sequence[World], version: str) -> dict[str, Any]:
         "quiet": [_json(one) for kind in ("null", "decoys") for one in quiet(worlds, kind)],
         "power": [_json(one) for one in power(worlds)],
         "limits": [asdict(one) for one in limits(worlds)],
+        "leniency": [asdict(one) for one in (leniency(worlds),) if one is not None],
     }
 
 

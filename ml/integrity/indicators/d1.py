@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ml.integrity.catalogue import Entry
@@ -25,6 +26,7 @@ Floats = NDArray[np.float64]
 BENFORD: Floats = np.log10(1 + 1 / np.arange(1, 10))
 EXPECTED_MAD_ROOT_N = 0.235
 _GRID_PER_DECADE = 6
+_ALL_OTHERS = ""  # units with too few values in all, which are a part of everybody's digits
 _ENOUGH_HITS, _FIRST_DRAWS, _SECOND_DRAWS = 10, 1_999, 19_999
 
 
@@ -154,12 +156,18 @@ def _sql() -> str:
     )
 
 
+def _counts(found: pa.Table) -> Floats:
+    return np.column_stack([numbers(found, f"d{digit}") for digit in range(1, 10)])
+
+
 def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Table:
     """Return importers, brokers and inspectors with the first digits of their values."""
     found = inputs.query(_sql())
     if not found.num_rows:
         return no_rows()
-    counts = np.column_stack([numbers(found, f"d{digit}") for digit in range(1, 10)])
+    pooled = _counts(found).sum(axis=0)
+    found = found.filter(pc.not_equal(found["unit_id"], _ALL_OTHERS))
+    counts = _counts(found)
     n, options = counts.sum(axis=1), entry.options
     # What a price list repeats, and what spans few sizes or goods, need not follow the law (Cerioli et al.).
     meets = numbers(found, "spread") >= options["log10_spread_minimum"]
@@ -171,7 +179,7 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
     columns = {name: np.full(n.size, np.nan) for name in ("mad", "p_value", "low", "high")}
     if has_support.any():
         tested, size = counts[has_support], effective[has_support]
-        judged = first_digits(tested, size, counts.sum(axis=0), random, int(options["draws"]))
+        judged = first_digits(tested, size, pooled, random, int(options["draws"]))
         low, high = mad_interval(tested, size, random)
         for name, part in (("mad", judged.mad), ("p_value", judged.p_value), ("low", low), ("high", high)):
             columns[name][has_support] = part

@@ -201,6 +201,31 @@ def test_a_dossier_says_what_it_must_and_loads_nothing(settings: Settings) -> No
     assert done.severity == "priority"
 
 
+def test_a_supervisors_dossier_lists_the_declarations_moved(settings: Settings) -> None:
+    """No declaration names a supervisor: they come from the hand-over of draws."""
+    supervisor = "5" * 32
+    moved = signal(
+        indicator_id="A4", unit_kind="supervisor", unit_id=supervisor, counterpart_id=None, office_id=None
+    )
+    store = SignalStore(settings, "XA", "A4")
+    store.write("2024-01_2024-03", "key", pa.Table.from_pylist([moved], schema=SIGNAL_SCHEMA))
+    draws = mart_path(settings.paths, "integrity", "integrity_draws")
+    draws.parent.mkdir(parents=True)
+    rows = [
+        ("D1", "importers and supervisors", supervisor),
+        ("D2", "importers and supervisors", None),
+        ("D0", "brokers, importers and inspectors", supervisor),
+    ]
+    names = ("declaration_id", "draw", "officer_id")
+    pq.write_table(
+        pa.Table.from_pylist([{"member_iso2": "XA"} | dict(zip(names, row, strict=True)) for row in rows]),
+        draws,
+    )
+    text = Page(write_dossier(settings, supervisor, "case 8, overrides").path).text
+    assert "D1 2024-02-02" in text
+    assert "of 1 in all" in text
+
+
 def test_every_view_is_on_record_before_it_is_shown(settings: Settings) -> None:
     read_entities(settings, ["XA"], "periodic review", bands=("priority",))
     write_dossier(settings, INSPECTOR, "case 7, assignment", case_reference="7")

@@ -23,6 +23,15 @@ def test_an_indicator_has_a_module_marts_and_inputs_that_exist(entry) -> None:
     assert set(entry.inputs) <= fields
 
 
+def test_no_mart_leaves_out_who_could_be_tested() -> None:
+    variables = yaml.safe_load((ROOT / "dbt_project/dbt_project.yml").read_text())["vars"]
+    least = {entry.id: entry.support_minimum for entry in ENTRIES}
+    assert variables["integrity_least_values"] <= least["D1"]
+    assert (
+        variables["integrity_least_files"] <= 2 * least["C1"]
+    )  # needed in the quarter and in the year before
+
+
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.id)
 def test_no_word_accuses(entry) -> None:
     """Titles of papers are as they are; what we say ourselves names no crime and no culprit."""

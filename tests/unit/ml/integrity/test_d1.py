@@ -82,3 +82,16 @@ def test_conditions_and_clusters_decide_what_is_tested(marts: Any, compute: Any)
     assert rows["list"]["support"] == 0
     assert rows["sizes"]["p_value"] > 1e-3
     assert rows["usual"]["p_value"] > 1e-3
+
+
+def test_who_has_too_few_values_is_a_part_of_everybodys_digits_and_no_unit(marts: Any, compute: Any) -> None:
+    random = np.random.default_rng(6)
+    even = np.full(9, 1 / 9)
+    own = digit_rows("even", random.multinomial(50, even, 40))
+    period = Period(date(2024, 1, 1), date(2024, 12, 31))
+    marts.write("integrity_first_digits", [*own, *digit_rows("", random.multinomial(500, BENFORD, 400))])
+    (differs,) = compute("D1", period)
+    marts.write("integrity_first_digits", [*own, *digit_rows("", random.multinomial(500, even, 400))])
+    (as_everybody,) = compute("D1", period)
+    assert differs["unit_id"] == as_everybody["unit_id"] == "even"
+    assert differs["p_value"] < 1e-4 < 0.01 < as_everybody["p_value"]

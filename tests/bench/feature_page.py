@@ -1,0 +1,88 @@
+"""Writes the reference page on what the feature build costs from kept results of `features.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+HEAD = Path(__file__).with_name("features.md")
+MOST_TIMES_PLAIN = 10
+MOST_OF_FULL = 0.05
+MOST_SECONDS = 240
+MOST_GIB = 6
+_MODELS_SHOWN = 12
+
+
+def feature_page(machine: dict[str, Any], sizes: list[dict[str, Any]], picture: str) -> str:
+    """Return the page in Markdown.
+
+    Args:
+        machine: Facts of the machine, as `run_steps.machine_facts` gives them.
+        sizes: What `features.measure_size` found, one per number of items.
+        picture: The plot's file, relative to the page.
+    """
+    head = HEAD.read_text(encoding="utf-8").format(
+        sizes=" ".join(str(found["items"]) for found in sizes),
+        features=sizes[0]["columns"],
+        most_times_plain=MOST_TIMES_PLAIN,
+        most_of_full=MOST_OF_FULL,
+        most_seconds=MOST_SECONDS,
+        most_gib=MOST_GIB,
+        cores=machine["cores"],
+        threads=machine["threads"],
+        memory_limit=machine["memory_limit"],
+        duckdb=machine["versions"]["duckdb"],
+        dbt=machine["versions"]["dbt-core"],
+        load=machine["load_before"],
+    )
+    return "\n".join(
+        [
+            head,
+            *_steps(sizes),
+            "",
+            "![Processor time and peak memory against the number of items](" + picture + ")",
+            "",
+            "## Where the time goes",
+            "",
+            "Wall seconds by model in the full build, and of the day on top in brackets.",
+            "",
+            *_models(sizes),
+            "",
+        ]
+    )
+
+
+def _steps(sizes: list[dict[str, Any]]) -> list[str]:
+    rows = [
+        "| items | step | wall seconds | CPU seconds | peak GiB | ratio |",
+        "| ---: | --- | ---: | ---: | ---: | --- |",
+    ]
+    for found in sizes:
+        plain, full, day = found["steps"]
+        ratios = {
+            plain["name"]: "",
+            full["name"]: f"{found['full_to_plain']:.1f} times plain",
+            day["name"]: f"{found['day_to_full']:.1%} of the full build",
+        }
+        rows += [
+            f"| {found['items']:,} | {step['name']} | {step['wall_seconds']:.1f} |"
+            f" {step['processor_seconds']:.1f} | {step['peak_rss_mib'] / 1024:.2f} | {ratios[step['name']]} |"
+            for step in (plain, full, day)
+        ]
+    return rows
+
+
+def _models(sizes: list[dict[str, Any]]) -> list[str]:
+    largest = sizes[-1]["models"]
+    names = sorted(largest, key=lambda name: -largest[name])[:_MODELS_SHOWN]
+    rows = [
+        "| model | " + " | ".join(f"{found['items']:,} items" for found in sizes) + " |",
+        "| --- | " + " | ".join("---:" for _ in sizes) + " |",
+    ]
+    for name in names:
+        cells = [
+            f"{found['models'].get(name, 0):.1f} ({found['models_of_the_day'].get(name, 0):.1f})"
+            for found in sizes
+        ]
+        rows.append(f"| `{name}` | {' | '.join(cells)} |")
+    return rows
