@@ -81,6 +81,7 @@ def test_every_feature_of_every_month_has_a_verdict(built: Any) -> None:
     assert all(set(listed) == names and len(listed) == len(names) for _, _, listed in rows)
 
 
+@pytest.mark.slow
 def test_months_tell_of_a_world_that_moved(built: Any, seeded: Any, tmp_path: Any) -> None:
     """Prices that triple in February are a large shift of XA's; of the mass nothing is said, nor of XB."""
     moved = type(built)(tmp_path)
