@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from flows import transform
+from flows.versions import DBT_PROJECT
 from tidewaiter.errors import TidewaiterError
 from tidewaiter.settings import Settings
 
@@ -57,7 +58,7 @@ def test_a_window_that_fails_its_tests_leaves_what_stood(
 ) -> None:
     digests, before = whole.mart_digests(), _stamps(whole)
     project = tmp_path / "dbt_project"
-    shutil.copytree(transform.DBT_PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
+    shutil.copytree(DBT_PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
     (project / "tests" / "assert_nothing_stands_in_the_window.sql").write_text(
         "select member_iso2 from {{ ref('declaration_item_features') }}"
         f" where registered_date >= date '{WINDOW_FROM}' limit 1",
