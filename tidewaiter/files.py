@@ -1,4 +1,8 @@
-"""Writing files so that a reader sees the old or the new one, and a kill leaves either."""
+"""Writing files so that a reader sees the old or the new one, and a kill or a power cut leaves either.
+
+A name is given to what is on disk already: bytes are flushed before the rename, and the folder that
+holds the name after it. Without that, a power cut can leave the name of a file whose bytes never came.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 PARTIAL_PREFIX = ".partial-"
 
@@ -21,7 +25,7 @@ def printable(name: str) -> str:
 
 def write_text_atomically(path: Path, text: str, *, mode: int | None = None) -> None:
     """Write `text` beside `path`, flush it to disk, then rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     partial = path.parent / f"{PARTIAL_PREFIX}{uuid.uuid4().hex}"
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode or 0o666)
     try:
@@ -30,8 +34,50 @@ def write_text_atomically(path: Path, text: str, *, mode: int | None = None) -> 
             handle.flush()
             os.fsync(handle.fileno())
         partial.replace(path)
+        flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)  # a full disk leaves nothing behind
+
+
+def flush(path: Path) -> None:
+    """Have the bytes of a file, or the names in a folder, on disk before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_tree(folder: Path) -> None:
+    """Have all that lies in a folder on disk before going on, the names in it last."""
+    for path in folder.iterdir():
+        if path.is_symlink():
+            continue  # no bytes of its own, and what it leads to is not ours
+        if path.is_dir():
+            flush_tree(path)
+        else:
+            flush(path)
+    flush(folder)
+
+
+def make_folder(folder: Path, *, mode: int = 0o777) -> None:
+    """Make a folder and what is missing above it, and have their names on disk."""
+    if folder.is_dir():
+        return
+    missing = [folder, *(above for above in folder.parents if not above.exists())]
+    folder.mkdir(parents=True, exist_ok=True, mode=mode)
+    for made in reversed(missing):
+        flush(made.parent)
+
+
+def read_chunks(handle: BinaryIO, chunk_bytes: int) -> Iterator[bytes | bytearray]:
+    """Yield the bytes of an open file in chunks, each of which lasts until the next one is asked for.
+
+    All are read into one buffer: memory that is new to the process costs several times what reading does.
+    """
+    buffer = bytearray(chunk_bytes)
+    while size := handle.readinto(buffer):  # type: ignore[attr-defined]  # every file opened for bytes has it
+        yield buffer if size == chunk_bytes else bytes(memoryview(buffer)[:size])
 
 
 def write_json_atomically(path: Path, value: Any) -> None:
@@ -50,11 +96,13 @@ def read_json(path: Path) -> Any | None:
 @contextmanager
 def replace_file_atomically(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; it takes the place of `path` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     partial = path.parent / f"{PARTIAL_PREFIX}{uuid.uuid4().hex}{path.suffix}"
     try:
         yield partial
+        flush(partial)
         partial.replace(path)
+        flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -67,13 +115,14 @@ def folder_replaced_atomically(target: Path) -> Iterator[Path]:
     the same target puts back the one and sweeps the other. The caller sees to it that only one process
     writes a target.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     _put_back(target)
     sweep_partials(target.parent, target.name)
     partial = target.parent / f"{PARTIAL_PREFIX}{target.name}-{uuid.uuid4().hex}"
     partial.mkdir()
     try:
         yield partial
+        flush_tree(partial)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -81,6 +130,7 @@ def folder_replaced_atomically(target: Path) -> Iterator[Path]:
     if target.exists():
         target.rename(old)
     partial.rename(target)
+    flush(target.parent)  # and only then is the old one gone
     shutil.rmtree(old, ignore_errors=True)
 
 

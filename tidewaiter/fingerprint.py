@@ -8,16 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-_CHUNK_BYTES = 1 << 20
-
 
 def of_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as 64 hex digits, read in chunks."""
-    digest = hashlib.sha256()
+    """Return the SHA-256 of a file's bytes as 64 hex digits; the file need not fit into memory."""
     with path.open("rb") as handle:
-        while chunk := handle.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def of_json(value: Any) -> str:

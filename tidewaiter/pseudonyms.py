@@ -23,6 +23,7 @@ KEY_VARIABLE = "TIDEWAITER_PSEUDONYM_KEY"
 KEY_FILE = "pseudonym.key"
 PSEUDONYM_HEX_DIGITS = 32  # 128 bits: collisions stay out of reach for 10^12 identifiers
 
+_BLOCK_BYTES = 64  # of SHA-256
 _CONTEXT = "tidewaiter pseudonyms v1"
 _ROLE_AND_TIME = re.compile(r"(_initial|_final)?_id$")
 
@@ -59,15 +60,13 @@ class Pseudonymiser:
             purpose: Kind of party, from `purpose_of`.
             identifiers: Best given once each: the cost is per element.
         """
-        derived = _derive(self.__master, f"member={member_iso2}", f"purpose={purpose}")
-        # Copying a keyed digest is cheaper than keying a new one for every identifier.
-        keyed = hmac.new(derived, digestmod=hashlib.sha256)
+        keyed = _Keyed(_derive(self.__master, f"member={member_iso2}", f"purpose={purpose}"))
         if not self.__erasures.names(member_iso2, purpose):
-            return [_pseudonym(keyed, identifier) for identifier in identifiers]
+            return [keyed.pseudonym(identifier) for identifier in identifiers]
         return [
             ERASED
             if identifier is not None and self.__erasures.holds(member_iso2, purpose, identifier)
-            else _pseudonym(keyed, identifier)
+            else keyed.pseudonym(identifier)
             for identifier in identifiers
         ]
 
@@ -133,9 +132,21 @@ def _derive(key: bytes, *context: str) -> bytes:
     return hmac.digest(key, message, hashlib.sha256)
 
 
-def _pseudonym(keyed: hmac.HMAC, identifier: str | None) -> str | None:
-    if identifier is None or not (normalised := normalise_identifier(identifier)):
-        return None
-    digest = keyed.copy()
-    digest.update(normalised.encode())
-    return digest.hexdigest()[:PSEUDONYM_HEX_DIGITS]
+class _Keyed:
+    """HMAC-SHA-256 under one key, in half the time of `hmac`: copies of two hashes that have read the key.
+
+    RFC 2104: H(key xor opad, H(key xor ipad, text)). A test holds it to `hmac.digest`.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(_BLOCK_BYTES, b"\0")  # a derived key is shorter than a block
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def pseudonym(self, identifier: str | None) -> str | None:
+        if identifier is None or not (normalised := normalise_identifier(identifier)):
+            return None
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(normalised.encode())
+        outer.update(inner.digest())
+        return outer.hexdigest()[:PSEUDONYM_HEX_DIGITS]

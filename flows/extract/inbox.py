@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -155,8 +154,6 @@ class Inbox:
 
     def take_in(self, partial: Path, name: str) -> Arrival:
         """Move a complete file into the inbox, unless the same bytes are there already."""
-        with partial.open("rb") as handle:
-            os.fsync(handle.fileno())
         partial.chmod(_OWNER_ONLY_FILE)
         sha256 = fingerprint.of_file(partial)
         arrived = arrived_files(self.folder)
@@ -169,7 +166,6 @@ class Inbox:
         with files.folder_replaced_atomically(target) as folder:
             folder.chmod(_OWNER_ONLY_FOLDER)
             partial.rename(folder / plain_name(name))
-        _flush_folder(self.folder)
         return Arrival(target / plain_name(name), sha256, is_new=True)
 
     def note_file(self, key: str, version: Version, arrival: Arrival) -> None:
@@ -200,11 +196,3 @@ def plain_name(name: str) -> str:
     last = PurePosixPath(name.replace("\\", "/")).name
     kept = _NOT_IN_A_NAME.sub("_", last).lstrip(". ").rstrip()
     return kept[-_LONGEST_NAME:].lstrip(". ") or "download"
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tidewaiter import fingerprint
 from tidewaiter.contracts.fields import FOLDER
 from tidewaiter.contracts.model import Contract
-from tidewaiter.contracts.strict import Strict
+from tidewaiter.contracts.strict import Strict, said
 from tidewaiter.errors import Problem, UsageProblem, closest
 
 CONTRACT_FILE = "contract.yaml"
@@ -84,8 +84,8 @@ def load_contract(members_dir: Path, code: str) -> Contract:
 
 
 def contract_fingerprint(contract: Contract) -> str:
-    """Return a digest that changes when the contract's meaning changes, not its comments."""
-    return fingerprint.of_json(contract.model_dump(mode="json"))
+    """Return a digest that changes when the contract's meaning changes, not its comments or the software."""
+    return fingerprint.of_json(said(contract))
 
 
 def _suggestion(detail: Any) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 VariableName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
+_KIND = "kind"
 _SECRET_WORDS = re.compile(
     r"(?i)token|secret|passw|pwd|(api|access|subscription)[-_]?key|signature|credential|^sig$|auth|^cookie$"
 )
@@ -21,6 +22,25 @@ class Strict(BaseModel):
 
     # A value may be a credential that someone put in the wrong place; an error must not repeat it.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def said(value: Any) -> Any:
+    """Return what a part of a contract says, for a fingerprint: fields at their defaults are left out.
+
+    So a field that a later version adds changes no fingerprint. The kind stays, because it decides what
+    the other defaults mean. Who changes a default changes what contracts mean, and raises
+    `_LANDING_VERSION` of `landing.receipts`.
+    """
+    if isinstance(value, BaseModel):
+        return {
+            name: said(found)
+            for name, field in type(value).model_fields.items()
+            if (found := getattr(value, name)) != field.get_default(call_default_factory=True)
+            or name == _KIND
+        }
+    if isinstance(value, dict):
+        return {key: said(found) for key, found in value.items()}
+    return [said(found) for found in value] if isinstance(value, tuple) else value
 
 
 def inside(path: str) -> str:

@@ -20,12 +20,11 @@ from tidewaiter.landing.land import (
     land_file,
     land_stored,
     landed_receipt,
-    one_landing_at_a_time,
     work_folder,
 )
-from tidewaiter.landing.raw import CONTENTS_FILE, StoredRaw, store_raw
+from tidewaiter.landing.raw import CONTENTS_FILE, StoredRaw
 from tidewaiter.landing.receipts import Receipt
-from tidewaiter.landing.recognise import digest_of
+from tidewaiter.landing.receive import one_landing_at_a_time, received
 from tidewaiter.pseudonyms import Pseudonymiser
 from tidewaiter.settings import Settings
 
@@ -56,23 +55,9 @@ def land_files(
         packing = packing_of(path, extract.format)
         if packing is None:
             return [land_file(path, extract, contract, settings, pseudonymiser, sha256=sha256)]
-        sha256 = sha256 or digest_of(path, settings.paths)
-        return _land_archive(path, packing, extract, contract, settings, pseudonymiser, sha256)
-
-
-def _land_archive(
-    path: Path,
-    packing: Packing,
-    extract: Extract,
-    contract: Contract,
-    settings: Settings,
-    pseudonymiser: Pseudonymiser,
-    sha256: str,
-) -> list[Receipt]:
-    with one_landing_at_a_time(contract.member, sha256, settings):
-        archive = store_raw(path, contract.member, sha256, settings.paths)
-        landing = _ArchiveLanding(archive, packing, extract, contract, settings, pseudonymiser)
-        return landing.land()
+        with received(path, contract.member, settings, sha256) as archive:
+            landing = _ArchiveLanding(archive, packing, extract, contract, settings, pseudonymiser)
+            return landing.land()
 
 
 @contextmanager

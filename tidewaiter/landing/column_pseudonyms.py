@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _REMEMBERED = 4_000_000
 _FIRST_SLOTS = 1 << 12
 _RELATION = "identifiers_to_hash"
-_NONE = pa.array([], pa.string())
+_NONE = pa.nulls(0, pa.string())  # pa.array would import pandas
 
 
 class ColumnPseudonymiser:
@@ -107,8 +107,8 @@ class _HashIndex:
     def find(self, hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
         """Return the place of each hash, -1 where it is not there."""
         slots = self._first_slots(hashes)
-        places = self._places[slots]
-        open_ = np.flatnonzero((places >= 0) & (self._hashes[slots] != hashes))
+        places = self._places.take(slots)  # unlike an index, it lets other threads go on
+        open_ = np.flatnonzero((places >= 0) & (self._hashes.take(slots) != hashes))
         while open_.size:
             slots[open_] = self._next(slots[open_])
             places[open_] = self._places[slots[open_]]

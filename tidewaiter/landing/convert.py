@@ -34,6 +34,7 @@ _RECORDS = "records_to_convert"
 # foretell it: counting all of them would cost as much as it saves.
 _SAMPLE_ROWS = 20_000
 _DISTINCT_AT_MOST = 0.3
+_BATCHES_PER_SAMPLE = 8
 _WORD = re.compile(r"\w+")
 
 
@@ -69,12 +70,13 @@ class Converter:
         self._parties = [name for name in mapping.varying if name in parties]
         self._alone = _columns_alone(mapping)
         self._by_text = {column: _ByText(mapping, column) for column in self._alone}
+        self._repetition = {column: _Repetition() for column in self._alone}
         self._by_row = cache(lambda columns: _ByRow(mapping, columns))
 
     def __call__(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> Converted:
         """Return what becomes of a batch."""
         columns = _arrays(batch.table)
-        repeating = {column: _encoded(columns[column.raw]) for column in self._alone}
+        repeating = {column: self._repetition[column].encoded(columns[column.raw]) for column in self._alone}
         typed: dict[str, pa.Array] = {}
         faults: list[pa.Array] = []
         for column, encoded in repeating.items():
@@ -115,6 +117,35 @@ class Converter:
             return self._pseudonyms.replace(connection, name, column)
         replaced = self._pseudonyms.replace(connection, name, column.dictionary)
         return pa.DictionaryArray.from_arrays(column.indices, replaced)
+
+
+class _Repetition:
+    """Whether the texts of a column repeat: foretold by its first rows, and then by the batch before.
+
+    What is foretold decides the way of converting and not what comes of it, so threads may disagree.
+    """
+
+    def __init__(self) -> None:
+        self._repeats = False
+        self._batches_to_skip = 0
+
+    def encoded(self, texts: pa.Array) -> pa.DictionaryArray | None:
+        """Return a column as a dictionary, or None where its texts rarely repeat."""
+        if not self._repeats and not self._may_repeat(texts):
+            return None
+        encoded = texts.dictionary_encode(null_encoding="encode")
+        self._repeats = len(encoded.dictionary) <= _DISTINCT_AT_MOST * len(texts)
+        return encoded if self._repeats else None
+
+    def _may_repeat(self, texts: pa.Array) -> bool:
+        if self._batches_to_skip:
+            self._batches_to_skip -= 1
+            return False
+        sample = texts.slice(0, _SAMPLE_ROWS)
+        if pc.count_distinct(sample, mode="all").as_py() <= _DISTINCT_AT_MOST * len(sample):
+            return True
+        self._batches_to_skip = _BATCHES_PER_SAMPLE - 1
+        return False
 
 
 class _ByText:
@@ -200,15 +231,6 @@ def _columns_alone(mapping: Mapping) -> list[SourceColumn]:
     """Return the source columns that are not mapped together with others."""
     together = {column for one in mapping.mapped if len(one.columns) > 1 for column in one.columns}
     return [column for column in mapping.columns if column not in together]
-
-
-def _encoded(texts: pa.Array) -> pa.DictionaryArray | None:
-    """Return a column as a dictionary, or None where its texts rarely repeat."""
-    sample = texts.slice(0, _SAMPLE_ROWS)
-    if pc.count_distinct(sample, mode="all").as_py() > _DISTINCT_AT_MOST * len(sample):
-        return None
-    encoded = texts.dictionary_encode(null_encoding="encode")
-    return encoded if len(encoded.dictionary) <= _DISTINCT_AT_MOST * len(texts) else None
 
 
 def _arrays(table: pa.Table) -> dict[str, pa.Array]:

@@ -6,6 +6,7 @@ import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
+from tidewaiter import files
 from tidewaiter.errors import Problem, TidewaiterError
 
 CHUNK_BYTES = 1 << 22
@@ -56,8 +57,8 @@ def check_mark(source: Path, encoding: str, where: str) -> None:
         )
 
 
-def utf8_chunks(source: Path, encoding: str, where: str) -> Iterator[bytes]:
-    """Yield a file's text as UTF-8 without a byte-order mark.
+def utf8_chunks(source: Path, encoding: str, where: str) -> Iterator[bytes | bytearray]:
+    """Yield a file's text as UTF-8 without a byte-order mark, in chunks like those of `files.read_chunks`.
 
     What cannot be decoded becomes invalid UTF-8, so that it costs its line and not the file.
 
@@ -66,7 +67,7 @@ def utf8_chunks(source: Path, encoding: str, where: str) -> Iterator[bytes]:
     """
     check_mark(source, encoding, where)
     with source.open("rb") as handle:
-        chunks = iter(lambda: handle.read(CHUNK_BYTES), b"")
+        chunks = files.read_chunks(handle, CHUNK_BYTES)
         if encoding == "utf-8":
             yield _after_marks(next(chunks, b""))
             yield from chunks
@@ -89,14 +90,14 @@ def _needs_mark(encoding: str) -> bool:
     return codecs.lookup(encoding).name in _ALL_OR_NOTHING
 
 
-def _after_marks(start: bytes) -> bytes:
+def _after_marks(start: bytes | bytearray) -> bytes | bytearray:
     """Return a text without its byte-order marks: a program that does not know them adds another."""
     while start.startswith(codecs.BOM_UTF8):
         start = start.removeprefix(codecs.BOM_UTF8)
     return start
 
 
-def _transcoded(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+def _transcoded(chunks: Iterator[bytes | bytearray], encoding: str) -> Iterator[bytes]:
     strict = codecs.lookup(encoding).name.startswith(_ALL_OR_NOTHING)
     decoder = codecs.getincrementaldecoder(encoding)("strict" if strict else _UNDECODABLE)
     is_first = True

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 # Texts remembered; when there are more, all are forgotten and, should they come again, looked into again.
 _REMEMBERED = 200_000
-_NONE = pa.array([], pa.string())
+_NONE = pa.nulls(0, pa.string())  # pa.array would import pandas
 
 
 class Known:

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from tidewaiter import files
 from tidewaiter.canonical import load_dataset
 from tidewaiter.contracts import Contract, CsvFormat, Extract
@@ -21,7 +19,7 @@ from tidewaiter.landing.erase import drop_rows, find_lines
 from tidewaiter.landing.formats import is_read_in_pieces, open_format
 from tidewaiter.landing.mapping import build_mapping
 from tidewaiter.landing.pieces import CutsUncertain
-from tidewaiter.landing.raw import StoredRaw, store_raw
+from tidewaiter.landing.raw import StoredRaw
 from tidewaiter.landing.read import CsvRecords
 from tidewaiter.landing.receipts import (
     QUARANTINE_FILE,
@@ -31,7 +29,7 @@ from tidewaiter.landing.receipts import (
     extract_fingerprint,
     landing_key,
 )
-from tidewaiter.landing.recognise import digest_of
+from tidewaiter.landing.receive import received
 from tidewaiter.landing.scrub import rows_scrubbed, scrub_raw
 from tidewaiter.landing.source import wanted_columns
 from tidewaiter.landing.staged import StagedRecords
@@ -77,11 +75,9 @@ def land_file(
         raise TidewaiterError(
             Problem(f"a {packing} file is landed file by file", where=path.name, next_step="use land_files")
         )
-    sha256 = sha256 or digest_of(path, settings.paths)
-    with one_landing_at_a_time(contract.member, sha256, settings):
-        survey = Survey(extract.format) if isinstance(extract.format, CsvFormat) else None
-        look = None if survey is None else survey.look
-        raw = store_raw(path, contract.member, sha256, settings.paths, look)
+    survey = Survey(extract.format) if isinstance(extract.format, CsvFormat) else None
+    look = None if survey is None else survey.look
+    with received(path, contract.member, settings, sha256, look) as raw:
         return land_stored(raw, extract, contract, settings, pseudonymiser, survey)
 
 
@@ -254,24 +250,6 @@ def work_folder(raw: StoredRaw) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def one_landing_at_a_time(member: str, sha256: str, settings: Settings) -> Iterator[None]:
-    """Let two processes that are given the same file land it once. A kill frees the lock."""
-    path = settings.paths.state / "locks" / f"landing-{member}-{sha256[:12]}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(path, timeout=settings.lock_timeout_s):
-            yield
-    except Timeout:
-        raise TidewaiterError(
-            Problem(
-                f"another process has been landing this file for {settings.lock_timeout_s:.0f} s",
-                where=str(path),
-                next_step="wait for it, or raise lock_timeout_s",
-            )
-        ) from None
 
 
 def _refusal(receipt: Receipt, extract: Extract, folder: Path) -> ExtractRefused:

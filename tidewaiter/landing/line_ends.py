@@ -41,7 +41,7 @@ class Mender:
     _lines_to_skip: int = 0
     _is_quoted: bool = False
 
-    def mended(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def mended(self, chunks: Iterable[bytes | bytearray]) -> Iterator[bytes]:
         """Yield a text in UTF-8 with LF as its only line end outside of quotes."""
         self._lines_to_skip = self.text_format.skip_lines
         held = b""

@@ -47,9 +47,9 @@ class MarkFinder:
         wanted = [*_BLANKS, _UNDERSCORE, *([quote] if quote else [])]
         self._sought = {mark: mark.encode() for mark in wanted}
         self._found: set[str] = set()
-        self._end = b""
+        self._end: bytes | bytearray = b""
 
-    def look(self, chunk: bytes) -> None:
+    def look(self, chunk: bytes | bytearray) -> None:
         """Look through the next bytes of the text."""
         # A mark of two bytes may lie across two chunks.
         across = self._end + chunk[:1]
@@ -69,7 +69,7 @@ class MarkFinder:
         return Marks(blanks + (_LINE_ENDS if has_quote else ""), _UNDERSCORE in self._found, has_quote)
 
 
-def count_byte(content: bytes | memoryview, byte: bytes) -> int:
+def count_byte(content: bytes | bytearray | memoryview, byte: bytes) -> int:
     """Return how often one byte occurs; where it is frequent three times as fast as `bytes.count`."""
     values, sought = np.frombuffer(content, dtype=np.uint8), ord(byte)
     # Block by block, so that what is compared stays in the cache.

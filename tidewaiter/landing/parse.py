@@ -24,7 +24,7 @@ _ISO_TIMESTAMPS = (
     "%Y-%m-%d",
 )
 # 2024-03-01T10:00:00Z is ISO 8601 as well, and what JSON and Parquet write.
-_ISO_INSTANT = (
+ISO_INSTANT = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}(:?[0-9]{2})?)"
 )
 _OFFSET_DIRECTIVE = "%z"
@@ -86,7 +86,7 @@ def iso_instant(text: str) -> str:
     """
     # The cast alone would also read names of zones, and "now".
     return (
-        f"case when regexp_full_match({text}, {quote_literal(_ISO_INSTANT)})"
+        f"case when regexp_full_match({text}, {quote_literal(ISO_INSTANT)})"
         f" then timezone('UTC', try_cast({text} as TIMESTAMPTZ)) end"
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +64,28 @@ class StoredRaw:
         return self.path.parent == self.folder
 
 
+@dataclass(frozen=True)
+class Copied:
+    """A copy of a file that is not among the kept ones yet.
+
+    Attributes:
+        path: Where it lies, on the file system of the kept ones.
+        sha256: Digest of its bytes.
+    """
+
+    path: Path
+    sha256: str
+
+
 def store_raw(
     path: Path,
     member_iso2: str,
     sha256: str,
     home: Home,
-    look: Callable[[bytes], None] | None = None,
+    look: Callable[[bytes | bytearray], None] | None = None,
+    copied: Copied | None = None,
 ) -> StoredRaw:
-    """Copy a file to `raw/<MEMBER>/<sha256>/` unless its bytes are there already; link what was fetched.
+    """Keep a file as `raw/<MEMBER>/<sha256>/` unless its bytes are there already; link what was fetched.
 
     Args:
         path: The file as the member sent it; it is only read.
@@ -78,6 +93,7 @@ def store_raw(
         sha256: Digest of the file, from `fingerprint.of_file`.
         home: Layout of the output folder.
         look: Given the bytes in chunks while they are copied; nothing where they are not.
+        copied: A copy that was made of it, to be moved; otherwise one is made.
 
     Raises:
         TidewaiterError: The file changed between the digest and the copy.
@@ -87,9 +103,41 @@ def store_raw(
     folder = home.raw / member_iso2 / sha256
     received = files.read_json(folder / RECEIVED_FILE)
     if received is None:
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=_OWNER_ONLY_FOLDER)
-        received = _receive(path, sha256, folder, look, ours=path.is_relative_to(home.inbox))
+        files.make_folder(folder.parent, mode=_OWNER_ONLY_FOLDER)
+        with files.folder_replaced_atomically(folder) as partial:
+            partial.chmod(_OWNER_ONLY_FOLDER)
+            received = _receive(path, sha256, partial, copied or copy_to(partial, path, home, look))
     return _stored(folder, received, otherwise=path)
+
+
+def is_size_kept(size_bytes: int, member_iso2: str, home: Home) -> bool:
+    """Whether any file of so many bytes was kept for the member: only then can the same one have come."""
+    records = map(files.read_json, (home.raw / member_iso2).glob(f"[!.]*/{RECEIVED_FILE}"))
+    return any(record is not None and record["source_bytes"] == size_bytes for record in records)
+
+
+def copy_to(
+    folder: Path, path: Path, home: Home, look: Callable[[bytes | bytearray], None] | None = None
+) -> Copied:
+    """Copy a file into a folder that only its owner may open; link what was fetched.
+
+    Args:
+        folder: Made where there is none.
+        path: The file as the member sent it; it is only read.
+        home: Layout of the output folder.
+        look: Given the bytes in chunks; nothing where they are linked.
+
+    Raises:
+        UsageProblem: The file is the truth behind synthetic extracts.
+    """
+    refuse_truth(path)
+    files.make_folder(folder, mode=_OWNER_ONLY_FOLDER)
+    # A source that calls its file like our records must not overwrite one.
+    name = files.printable(path.name)
+    target = folder / (f"source-{name}" if name in _OUR_FILES else name)
+    # What was fetched lies in our own inbox and is never changed in place: both names, one copy.
+    linked = _link(path, target) if path.is_relative_to(home.inbox) else None
+    return Copied(target, linked or _copy(path, target, look))
 
 
 def kept_raw(member_iso2: str, sha256: str, home: Home) -> StoredRaw | None:
@@ -117,31 +165,23 @@ def _stored(folder: Path, received: dict[str, Any], otherwise: Path) -> StoredRa
     )
 
 
-def _receive(
-    path: Path, sha256: str, folder: Path, look: Callable[[bytes], None] | None, *, ours: bool
-) -> dict[str, Any]:
-    with files.folder_replaced_atomically(folder) as partial:
-        partial.chmod(_OWNER_ONLY_FOLDER)
-        # A source that calls its file like our records must not overwrite one.
-        name = files.printable(path.name)
-        name = f"source-{name}" if name in _OUR_FILES else name
-        # What was fetched lies in our own inbox and is never changed in place: both names, one copy.
-        copied = (ours and _link(path, partial / name)) or _copy(path, partial / name, look)
-        if copied != sha256:
-            raise TidewaiterError(
-                Problem(
-                    "the file changed while it was read",
-                    where=str(path),
-                    next_step="run again once the upload has finished",
-                )
+def _receive(path: Path, sha256: str, folder: Path, copied: Copied) -> dict[str, Any]:
+    if copied.sha256 != sha256:
+        raise TidewaiterError(
+            Problem(
+                "the file changed while it was read",
+                where=str(path),
+                next_step="run again once the upload has finished",
             )
-        received = {
-            "source_file": name,
-            "source_bytes": (partial / name).stat().st_size,
-            "source_sha256": sha256,
-            "received_at": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds"),
-        }
-        files.write_json_atomically(partial / RECEIVED_FILE, received)
+        )
+    kept = copied.path.rename(folder / copied.path.name)
+    received = {
+        "source_file": kept.name,
+        "source_bytes": kept.stat().st_size,
+        "source_sha256": sha256,
+        "received_at": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds"),
+    }
+    files.write_json_atomically(folder / RECEIVED_FILE, received)
     return received
 
 
@@ -155,27 +195,30 @@ def _link(source: Path, target: Path) -> str | None:
     return fingerprint.of_file(target)
 
 
-def _copy(source: Path, target: Path, look: Callable[[bytes], None] | None) -> str:
-    """Copy a file and return its digest, which is made in a thread beside: it takes as long as writing."""
+def _copy(source: Path, target: Path, look: Callable[[bytes | bytearray], None] | None) -> str:
+    """Copy a file and return its digest.
+
+    The digest is made in a thread beside, of one buffer while the other is filled: it takes as long as
+    all the rest.
+    """
     digest = hashlib.sha256()
-
-    def see(chunk: bytes) -> None:
-        digest.update(chunk)
-        if look is not None:
-            look(chunk)
-
     with (
         source.open("rb") as reader,
         target.open("xb") as writer,
         ThreadPoolExecutor(max_workers=1) as beside,
     ):
         target.chmod(_OWNER_ONLY_FILE)
-        seeing: Future[None] | None = None
-        while chunk := reader.read(_CHUNK_BYTES):
-            if seeing is not None:
-                seeing.result()
-            seeing = beside.submit(see, chunk)
+        digesting: Future[None] | None = None
+        for buffer in cycle((bytearray(_CHUNK_BYTES), bytearray(_CHUNK_BYTES))):
+            size = reader.readinto(buffer)
+            if digesting is not None:
+                digesting.result()
+            if not size:
+                break
+            # Not a new chunk each time: memory that is new to the process costs more than the copying.
+            chunk = buffer if size == _CHUNK_BYTES else bytes(memoryview(buffer)[:size])
+            digesting = beside.submit(digest.update, chunk)
             writer.write(chunk)
-        if seeing is not None:
-            seeing.result()
+            if look is not None:
+                look(chunk)
     return digest.hexdigest()

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from tidewaiter import files, fingerprint
 from tidewaiter.canonical import DatasetName, load_dataset
 from tidewaiter.contracts import Contract, Extract
+from tidewaiter.contracts.strict import said
 from tidewaiter.errors import GateRefused, Problem
 from tidewaiter.home import Home
 from tidewaiter.landing.wide import WideRecords
@@ -19,6 +20,8 @@ QUARANTINE_FILE = "quarantine.parquet"
 # source_line and repeats_line of rows that repeat an earlier one, where the contract says one_row_per.
 REPEATS_FILE = "repeats.parquet"
 
+# What a contract says of where the bytes are found.
+_WHERE = frozenset({"location", "files", "archive"})
 # Raised when landing itself comes to different rows from the same bytes and contract.
 _LANDING_VERSION = 1
 
@@ -99,7 +102,7 @@ def extract_fingerprint(contract: Contract, extract: Extract) -> str:
             "member": contract.member,
             "time_zone": contract.time_zone,
             "parameters": contract.parameters,
-            "extract": extract.model_dump(mode="json", exclude={"location", "files", "archive"}),
+            "extract": {name: one for name, one in said(extract).items() if name not in _WHERE},
         }
     )
 

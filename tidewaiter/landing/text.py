@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidewaiter import files
 from tidewaiter.contracts import CsvFormat
 from tidewaiter.errors import Problem, TidewaiterError
 from tidewaiter.landing.decoding import CHUNK_BYTES, check_mark, utf8_chunks
@@ -55,11 +56,11 @@ class Survey:
 
     def __init__(self, text_format: CsvFormat) -> None:
         self.size_bytes = self.lf = self.cr = self.crlf = 0
-        self._last = b""
+        self._last: bytes | bytearray = b""
         self._finder = MarkFinder(text_format.quote)
         self._is_header = not text_format.columns
 
-    def look(self, chunk: bytes) -> None:
+    def look(self, chunk: bytes | bytearray) -> None:
         """Look at the next bytes of the text."""
         self._finder.look(chunk.partition(b"\n")[2] if self._is_header else chunk)
         self._is_header = False
@@ -127,10 +128,9 @@ def prepare_text(
     return PreparedText(readable, survey.lines, header, lines, records, line_end_bytes, survey.marks)
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _chunks(path: Path) -> Iterator[bytes | bytearray]:
     with path.open("rb") as handle:
-        while chunk := handle.read(CHUNK_BYTES):
-            yield chunk
+        yield from files.read_chunks(handle, CHUNK_BYTES)
 
 
 def _starts_with_mark(path: Path) -> bool:
@@ -138,7 +138,7 @@ def _starts_with_mark(path: Path) -> bool:
         return handle.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
 
 
-def _surveyed(chunks: Iterable[bytes], text_format: CsvFormat) -> Survey:
+def _surveyed(chunks: Iterable[bytes | bytearray], text_format: CsvFormat) -> Survey:
     survey = Survey(text_format)
     for chunk in chunks:
         survey.look(chunk)

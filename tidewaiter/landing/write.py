@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -25,6 +26,7 @@ from tidewaiter.warehouse import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
     import duckdb
+    from numpy.typing import NDArray
 
     from tidewaiter.landing.mapping import Mapping
     from tidewaiter.landing.raw import StoredRaw
@@ -36,6 +38,7 @@ _SET_ASIDE = "set_aside"
 _EVIDENCE = "evidence"
 _PARTY_VALUES = "party_values"
 _FAULTY_AT_ONCE = 50_000
+_SORTED_AT_ONCE = 20_000_000  # 160 MB, twice while they are sorted
 
 _DUPLICATE_KIND = "same key as an earlier row of the file"
 _HELD_BACK_KIND = "sound, but held back with the refused extract"
@@ -189,16 +192,15 @@ class ExtractWriter:
             f"(select {SOURCE_LINE}, hash({columns}) as key_hash"
             f" from read_parquet({quote_literal(rows)}, hive_partitioning = false))"
         )
-        self.connection.execute(
-            f"create or replace temp table repeated as"
-            f" select key_hash from {hashed} group by key_hash having count(*) > 1"
-        )
-        if not self._count("repeated"):
+        repeated = pa.table({"key_hash": self._repeated_hashes(hashed)})
+        if not repeated.num_rows:
             return
+        self.connection.register("repeated", repeated)
         self.connection.execute(
             f"create or replace temp table suspects as"
             f" select {SOURCE_LINE} from {hashed} semi join repeated using (key_hash)"
         )
+        self.connection.unregister("repeated")
         self.connection.execute(f"""
             insert into {_SET_ASIDE}
             with same as (
@@ -208,6 +210,22 @@ class ExtractWriter:
             select {SOURCE_LINE}, [{problem_sql(_DUPLICATE_KIND, message)}]
             from same where {SOURCE_LINE} > first_line
         """)
+
+    def _repeated_hashes(self, hashed: str) -> NDArray[np.uint64]:
+        """Return the values of `key_hash` that stand more than once, found by sorting: a third of grouping.
+
+        Args:
+            hashed: SQL of a relation with `key_hash`.
+        """
+        rows = self._count(hashed)
+        parts = 1 + rows // _SORTED_AT_ONCE
+        found = []
+        for part in range(parts):
+            of_part = f" where key_hash % {parts} = {part}" if parts > 1 else ""
+            query = f"select key_hash from {hashed}{of_part}"
+            hashes = np.sort(self.connection.sql(query).to_arrow_table()["key_hash"].to_numpy())
+            found.append(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]))
+        return np.concatenate(found)
 
     def _set_aside_all(self, rows: Path) -> None:
         self.connection.execute(f"""

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from ml.integrity.catalogue import load_catalogue
 from ml.integrity.evaluate.figure import draw_power
 from ml.integrity.evaluate.leniency import DAYS, MISSED, Leniency, draw_leniency, leniency
+from ml.integrity.evaluate.record import code_version
 from ml.integrity.evaluate.rules import load_rules
 from ml.integrity.evaluate.summary import (
     ALL_TOGETHER,
@@ -81,9 +82,10 @@ def _context(worlds: Sequence[World], version: str) -> dict[str, Any]:
             for items, months in sorted({(one["items"], one["months"]) for one in said})
         ),
         "kinds": ", ".join(f"{number} {kind}" for kind, number in counts.items()),
-        "seeds": f"{min(seeds)} to {max(seeds)}",
+        "seeds": in_words(seeds),
         "cpu": f"{sum(world.record['cost']['cpu_s'] for world in worlds) / len(worlds):.0f}",
         "version": version,
+        "present": code_version(),
         "soon": SOON_DAYS,
         "picture": PICTURE,
         "leniency_picture": LENIENCY_PICTURE,
@@ -91,6 +93,10 @@ def _context(worlds: Sequence[World], version: str) -> dict[str, Any]:
         "missed": "" if lenient is None else f"{lenient.missed:.0%}",
         "tests": f"{_tests(worlds):,.0f}",
         "short": [one for one in reached if one.state in ("missed", "open")],
+        "in_sum": [
+            (what, _in_sum(quiet(worlds, kind)))
+            for kind, what in (("null", "nothing is planted"), ("decoys", "decoys alone are"))
+        ],
         "notes": {name: " ".join(text.split()) for name, text in notes.items()},
         "tables": {
             "targets": _targets(reached),
@@ -103,6 +109,21 @@ def _context(worlds: Sequence[World], version: str) -> dict[str, Any]:
             "leniency": "" if lenient is None else _leniency(lenient),
         },
     }
+
+
+def in_words(numbers: Iterable[int]) -> str:
+    """Return numbers as people list them.
+
+    >>> in_words([3, 1, 2, 9, 18, 19])
+    '1 to 3, 9, 18, 19'
+    """
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
 def _percent(share: float | None) -> str:
@@ -177,6 +198,14 @@ def _quiet(worlds: Sequence[World]) -> str:
         ),
         rows,
     )
+
+
+def _in_sum(rows: Sequence[Quiet]) -> str:
+    """Return how often any indicator flagged in any world, beside what the levels allow."""
+    own = [row for row in rows if row.indicator_id != ALL_TOGETHER]
+    hits = sum(row.flagged.hits for row in own)
+    allowed = sum(row.nominal * row.flagged.trials for row in own)
+    return f"{hits} of {sum(row.flagged.trials for row in own)}, where the levels allow {allowed:.1f}"
 
 
 def _units(found: Quiet | None) -> str:

@@ -43,7 +43,8 @@ def beta_binomial_upper(hits: Floats, trials: Floats, group: NDArray[np.object_]
     """Return P(X >= hits) and the expected hits of each unit, against the other units of its group.
 
     Rates of honest units differ, so the null is beta-binomial: mean and spread by moments over the group
-    (Kleinman, 1973), the unit itself left out of both.
+    (Kleinman, 1973), the unit itself left out of both. Few files of others tell their rate badly: its own
+    error comes on top of the spread.
     """
     p_value, expected = np.full(hits.size, np.nan), np.full(hits.size, np.nan)
     for name in sorted(set(group)):
@@ -54,7 +55,7 @@ def beta_binomial_upper(hits: Floats, trials: Floats, group: NDArray[np.object_]
         mean = (hits[rows].sum() - hits[rows] + 0.5) / (others + 1)
         spread = _spread_of_others(hits[rows], trials[rows], mean)
         expected[rows] = mean * trials[rows]
-        scale = 1 / spread - 1
+        scale = 1 / np.minimum(spread + 1 / (others + 2), 0.5) - 1
         tail = stats.betabinom.sf(hits[rows] - 1, trials[rows], mean * scale, (1 - mean) * scale)
         p_value[rows] = np.clip(tail, SMALLEST, 1.0)
     return p_value, expected
@@ -79,11 +80,10 @@ def _given(inputs: Inputs, entry: Entry) -> pa.Table:
     names = zip(units["office_code"].to_pylist(), units["unit_kind"].to_pylist(), strict=True)
     group = np.array([f"{office}\n{kind}" for office, kind in names], dtype=object)
     has_support = files >= entry.support_minimum
-    p_value, expected = np.full(files.size, np.nan), np.full(files.size, np.nan)
-    p_value[has_support], expected[has_support] = beta_binomial_upper(
-        reassigned[has_support], files[has_support], group[has_support]
-    )
+    # The small ones are peers as well: an office can have one broker with many files, and fifty with few.
+    p_value, expected = beta_binomial_upper(reassigned, files, group)
     has_support &= np.isfinite(p_value)  # with fewer than three units there are no peers
+    p_value[~has_support] = np.nan
     words = {
         "test_name": "beta-binomial against the other units of the office",
         "observed_unit": "files given away",

@@ -117,8 +117,8 @@ class SftpServer:
             self.transport.set_subsystem_handler("sftp", paramiko.SFTPServer, Files)
             try:
                 self.transport.start_server(server=Login(self))
-            except (paramiko.SSHException, EOFError):
-                continue
+            except (paramiko.SSHException, EOFError, OSError):
+                continue  # the client has hung up; the next one is served all the same
 
     def stop(self):
         self.listener.close()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from pydantic import create_model
 
 from tidewaiter.contracts import Contract, list_members, load_contract
 from tidewaiter.contracts.capabilities import unsupported
+from tidewaiter.contracts.formats import CsvFormat
 from tidewaiter.contracts.load import contract_fingerprint
 from tidewaiter.errors import UsageProblem
+from tidewaiter.landing.receipts import extract_fingerprint
 from tidewaiter.settings import PROJECT_ROOT
 
 MEMBERS = PROJECT_ROOT / "members"
@@ -133,6 +136,30 @@ def test_unknown_members_and_broken_yaml_are_named(tmp_path):
 def test_the_fingerprint_follows_the_meaning(contract_of):
     assert contract_fingerprint(contract_of()) == contract_fingerprint(contract_of())
     assert contract_fingerprint(contract_of()) != contract_fingerprint(contract_of(time_zone="Asia/Seoul"))
+
+
+def fingerprints(contract):
+    return contract_fingerprint(contract), extract_fingerprint(contract, contract.extracts[0])
+
+
+def test_a_default_that_is_written_out_is_not_another_meaning(contract_of):
+    written = contract_of(format={"kind": "csv", "delimiter": ","}, null_values=[""], header="on_items")
+    assert fingerprints(written) == fingerprints(contract_of())
+    assert fingerprints(contract_of(null_values=["", "-"])) != fingerprints(contract_of())
+
+
+@pytest.mark.parametrize("value", [None, "a"])
+def test_a_field_that_a_later_version_adds_counts_only_where_it_says_something(contract_of, value):
+    contract = contract_of(format={"delimiter": ";"})
+    later = create_model("Later", __base__=CsvFormat, added=(str | None, None))
+    extract = contract.extracts[0].model_copy(update={"format": later(delimiter=";", added=value)})
+    upgraded = contract.model_copy(update={"extracts": (extract,)})
+    assert (fingerprints(upgraded) == fingerprints(contract)) is (value is None)
+
+
+def test_formats_that_say_nothing_differ_in_their_kind(contract_of):
+    kinds = ("csv", "json", "parquet", "excel")
+    assert len({fingerprints(contract_of(format={"kind": kind})) for kind in kinds}) == len(kinds)
 
 
 def lacking(contract):

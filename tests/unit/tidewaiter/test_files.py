@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -87,6 +88,86 @@ def test_text_and_json_are_written_whole_with_their_mode(tmp_path):
     assert path.read_text() == "secret"
     assert path.stat().st_mode & 0o777 == 0o600
     assert [found.name for found in path.parent.iterdir()] == ["b.json"]
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """What is flushed to disk and what is renamed, in order, by path below the test's folder."""
+    found: list[tuple[str, str]] = []
+    synced, renamed, replaced = os.fsync, Path.rename, Path.replace
+
+    def named(path) -> str:
+        parts = Path(path).relative_to(tmp_path).parts
+        return "/".join("partial" if part.startswith(files.PARTIAL_PREFIX) else part for part in parts)
+
+    def note_sync(descriptor):
+        inode = os.fstat(descriptor).st_ino
+        (path,) = [one for one in (tmp_path, *tmp_path.rglob("*")) if one.lstat().st_ino == inode]
+        found.append(("flush", named(path)))
+        synced(descriptor)
+
+    def note_rename(path, target):
+        found.append(("rename", named(target)))
+        return renamed(path, target)
+
+    def note_replace(path, target):
+        found.append(("rename", named(target)))
+        return replaced(path, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "rename", note_rename)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    return found
+
+
+def test_a_folder_gets_its_name_once_all_in_it_is_on_disk(tmp_path, calls):
+    with files.folder_replaced_atomically(tmp_path / "deep" / "target") as partial:
+        (partial / "rows").write_text("1")
+        (partial / "more").mkdir()
+        (partial / "more" / "rows").write_text("2")
+        (partial / "link").symlink_to("/nowhere")
+        assert calls == [("flush", "")]  # the name of the folder above
+        calls.clear()
+    named = calls.index(("rename", "deep/target"))
+    inside = calls[:named]
+    assert set(inside) == {
+        ("flush", path)
+        for path in ("deep/partial", "deep/partial/rows", "deep/partial/more", "deep/partial/more/rows")
+    }
+    assert inside[-1] == ("flush", "deep/partial")
+    assert inside.index(("flush", "deep/partial/more/rows")) < inside.index(("flush", "deep/partial/more"))
+    assert calls[named + 1 :] == [("flush", "deep")]
+
+
+def test_the_old_folder_goes_once_the_new_name_is_on_disk(tmp_path, calls, monkeypatch):
+    target = tmp_path / "target"
+    with files.folder_replaced_atomically(target):
+        pass
+    calls.clear()
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **_: calls.append(("remove", path.name[:8])))
+    with files.folder_replaced_atomically(target):
+        pass
+    renames = [("rename", "partial"), ("rename", "target")]
+    assert calls == [("flush", "partial"), *renames, ("flush", ""), ("remove", files.PARTIAL_PREFIX[:8])]
+
+
+@pytest.mark.parametrize("writer", ["text", "file"])
+def test_a_file_gets_its_name_once_it_is_on_disk(tmp_path, calls, writer):
+    path = tmp_path / "a" / "b.json"
+    if writer == "text":
+        files.write_text_atomically(path, "1")
+    else:
+        with files.replace_file_atomically(path) as partial:
+            partial.write_text("1")
+    assert calls == [("flush", ""), ("flush", "a/partial"), ("rename", "a/b.json"), ("flush", "a")]
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+def test_chunks_are_the_file(tmp_path, size):
+    path = tmp_path / "a"
+    path.write_bytes(bytes(range(7)))
+    with path.open("rb") as handle:
+        assert b"".join(map(bytes, files.read_chunks(handle, size))) == bytes(range(7))
 
 
 def test_fingerprints_follow_content_and_names(tmp_path):

@@ -431,6 +431,8 @@ def check(bench: Any, contract_of: Any, form: Form, rows: list[Row]) -> None:
     before = {path.name: path.read_bytes() for path in landed.folder.iterdir()}
     there.land_all(content, contract, name=name)
     assert {path.name: path.read_bytes() for path in landed.folder.iterdir()} == before
+    if form.kind != "csv":  # nothing else is cut
+        return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "PIECE_BYTES", 150)
         (cut,) = bench.elsewhere().land_all(content, contract, name=name)
@@ -452,7 +454,7 @@ def test_what_was_written_is_what_lands(session_bench, contract_of, data):
 @pytest.mark.timeout(3600)
 @pytest.mark.slow
 @given(data=st.data())
-@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 def test_what_was_written_is_what_lands_many_times(session_bench, contract_of, data):
     form = data.draw(forms())
     check(session_bench, contract_of, form, data.draw(tables(form)))

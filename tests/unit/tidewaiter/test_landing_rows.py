@@ -9,6 +9,7 @@ import pytest
 
 from tidewaiter.canonical import load_dataset
 from tidewaiter.errors import ExitCode, TidewaiterError
+from tidewaiter.landing import write
 from tidewaiter.landing.drift import SchemaDrift
 from tidewaiter.pseudonyms import Pseudonymiser
 
@@ -202,6 +203,15 @@ def test_a_later_row_with_the_same_key_goes_to_quarantine_and_names_the_first(be
     assert landed.records[5]["value"] == "99"
     assert landed.records[2]["value"] == "x"
     assert landed.receipt.reasons["same key as an earlier row of the file"] == 1
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_repeated_keys_are_found_however_many_are_sorted_at_once(bench, landing_header, monkeypatch, at_once):
+    monkeypatch.setattr(write, "_SORTED_AT_ONCE", at_once)
+    rows = [f"K{number},1,2024-03-01,S01,010121,Acme,1" for number in (1, 2, 3, 1, 4, 2, 1, 5, 6, 7)]
+    landed = bench.land(lines(landing_header, *rows))
+    first_line = {line: reasons[0].split()[-1] for line, reasons in landed.reasons.items()}
+    assert first_line == {5: "2", 7: "3", 8: "2"}
 
 
 def test_na_is_namibia_unless_the_contract_says_otherwise(bench, contract_of, landing_header):

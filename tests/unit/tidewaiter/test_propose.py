@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -17,8 +18,8 @@ from hypothesis import strategies as st
 
 from tidewaiter.contracts import Contract, load_contract
 from tidewaiter.contracts.propose import contract_text, propose, similarity
+from tidewaiter.contracts.propose.encoding import guess_encoding
 from tidewaiter.contracts.propose.names import field_scores
-from tidewaiter.contracts.propose.sniff import guess_encoding
 from tidewaiter.errors import UsageProblem
 from tidewaiter.settings import PROJECT_ROOT, Settings
 from tidewaiter.synthetic import generate_members
@@ -206,6 +207,51 @@ def test_a_renamed_column_is_recognised():
 )
 def test_encodings(text, encoding, expected):
     assert guess_encoding(text.encode(encoding))[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("member", "text", "encoding"),
+    [
+        ("PL", "Kod towaru;Kraj wysyłki;Wartość celna;Urząd celny\n" * 40, "cp1250"),
+        ("PL", "Kod towaru;Kraj wysyłki;Wartość celna;Urząd celny\n" * 40, "iso8859-2"),
+        ("CZ", "Číslo prohlášení;Země původu;Hodnota v Kč\n" * 40, "cp1250"),
+        ("TR", "Beyanname;Menşe ülkesi;Gümrük idaresi;Değer\n" * 40, "cp1254"),
+        ("LT", "Deklaracijos numeris;Kilmės šalis;Muitinės įstaiga\n" * 40, "cp1257"),
+        ("PL", "Номер декларации;Страна происхождения;Таможенный орган\n" * 40, "cp1251"),
+    ],
+)
+def test_within_one_script_the_member_decides(member, text, encoding):
+    assert guess_encoding(text.encode(encoding), member)[0] == encoding
+
+
+def test_a_sample_is_read_from_wherever_one_stands(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    records = [{"id": f"A{number}", "poids_net": number, "pays_origine": "FR"} for number in range(9)]
+    (tmp_path / "d.json").write_text(json.dumps({"lignes": records}))
+    (entry,) = propose("XT", [Path("d.json")], settings).extracts
+    assert entry.guesses["net_kg"].columns == ("poids_net",)
+
+
+@pytest.mark.parametrize("offset", ["Z", "+01:00", "-0500"])
+def test_items_in_a_language_of_no_vocabulary_are_known_by_what_they_hold(settings, tmp_path, offset):
+    items = [
+        {"kod_zbozi": code, "puvod": "CN", "cena": number}
+        for number, code in enumerate(
+            ("87032319", "22042179", "84713000", "01022910", "61091000", "30049000", "09011100", "72193310")
+        )
+    ]
+    declared = [
+        {"mrn": f"24CZ{number:09d}", "prijato": f"2024-03-{number:02d}T08:00:00{offset}", "mena": "CZK"}
+        for number in range(1, 20)
+    ]
+    documents = [one | {"polozky": items} for one in declared]
+    sample = tmp_path / "cz.json"
+    sample.write_text(json.dumps({"verze": "1.2", "prohlaseni": documents}))
+    (entry,) = propose("CZ", [sample], settings).extracts
+    assert entry.dataset == "declaration_items"
+    assert {"hs6", "hs_national_code", "origin_iso2", "currency_code"} <= set(entry.guesses)
+    registered = entry.guesses["registered_at"]
+    assert registered.mapping == {"column": "prohlaseni.prijato"}  # ISO 8601 takes no format
 
 
 @pytest.mark.parametrize(

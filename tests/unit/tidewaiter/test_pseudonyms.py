@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import hmac
 import os
 import pickle
 import subprocess
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tidewaiter.canonical import load_dataset
+from tidewaiter.erasures import normalise_identifier
 from tidewaiter.errors import TidewaiterError, UsageProblem
 from tidewaiter.home import Home
 from tidewaiter.pseudonyms import KEY_VARIABLE, Pseudonymiser, load_pseudonymiser, purpose_of
@@ -29,6 +34,15 @@ def test_known_answer():
     # Another value would cut every member off from its own history. Computed by hand:
     # HMAC(HMAC(key, "tidewaiter pseudonyms v1" US "member=XT" US "purpose=importer"), "ACME 1").
     assert one(Pseudonymiser(bytes(32)), "ACME 1") == "edb368ea5f6f099f6ac8f8d40d05b2af"
+
+
+@settings(deadline=None)
+@given(st.binary(min_size=32, max_size=64), st.text(min_size=1))
+def test_a_pseudonym_is_the_hmac_of_the_normalised_identifier(key, identifier):
+    normalised = normalise_identifier(identifier).encode()
+    derived = hmac.digest(key, b"tidewaiter pseudonyms v1\x1fmember=XT\x1fpurpose=importer", hashlib.sha256)
+    expected = hmac.digest(derived, normalised, hashlib.sha256).hex()[:32] if normalised else None
+    assert one(Pseudonymiser(key), identifier) == expected
 
 
 def test_spelling_does_not_matter_and_nothing_else_is_merged():

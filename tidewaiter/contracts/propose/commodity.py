@@ -71,7 +71,7 @@ def _is_commodity(column: ColumnProfile) -> bool:
     return (
         full >= _SURE
         and column.headings >= _MOST
-        and column.date_format is None
+        and not column.is_date
         and column.distinct >= _VARIED
         and column.distinct <= column.values / 2
     )

@@ -68,6 +68,7 @@ class ColumnProfile:
         hs_has_points: Commodity codes are written with points, as in 0101.21.00.
         headings: Share of those whose first four digits are a heading of the Harmonized System.
         date_format: The format that reads nearly all values, if one does.
+        is_instant: Nearly all values are ISO 8601 with an offset from UTC, which takes no format.
         is_ambiguous_date: Day and month could be the other way round.
         month_format: The format that reads nearly all values as months, if one does.
         most_common: Values with their counts, commonest first, where there are not too many.
@@ -86,6 +87,7 @@ class ColumnProfile:
     hs_has_points: bool
     headings: float
     date_format: str | None
+    is_instant: bool
     is_ambiguous_date: bool
     month_format: str | None
     most_common: tuple[tuple[str, int], ...]
@@ -94,6 +96,11 @@ class ColumnProfile:
     def is_empty(self) -> bool:
         """Whether the sample says nothing of this column."""
         return self.values == 0
+
+    @property
+    def is_date(self) -> bool:
+        """Whether nearly all values are days or times."""
+        return self.is_instant or self.date_format is not None
 
     @property
     def is_unique(self) -> bool:
@@ -237,6 +244,7 @@ def profile_column(
         hs_has_points=has_points,
         headings=_headings(connection, relation, code) if distinct > 1 and number else 0.0,
         date_format=date_format,
+        is_instant=_are_instants(connection, relation, values),
         is_ambiguous_date=is_ambiguous,
         month_format=_month_format(connection, relation, values),
         most_common=tuple(
@@ -269,6 +277,14 @@ def _date_format(
     best = max(fitting, key=lambda form: (counts[formats.index(form)], -formats.index(form)))
     other = best.replace("%d", "\0").replace("%m", "%d").replace("\0", "%m")
     return best, other != best and other in fitting and "/" in best
+
+
+def _are_instants(connection: duckdb.DuckDBPyConnection, relation: str, values: int) -> bool:
+    from tidewaiter.landing.parse import ISO_INSTANT
+
+    shape = quote_literal(ISO_INSTANT)
+    (found,) = _counts(connection, f"select count(*) filter (regexp_full_match(v, {shape})) from {relation}")
+    return found >= _NEARLY_ALL * values > 0
 
 
 def _month_format(connection: duckdb.DuckDBPyConnection, relation: str, values: int) -> str | None:

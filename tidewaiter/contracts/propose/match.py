@@ -110,7 +110,7 @@ def _assign_by_content(dataset: Dataset, columns: Sequence[ColumnProfile], guess
     """Fill what no name gave, where the values alone leave little doubt."""
     if "registered_at" in dataset.by_name and "registered_at" not in guesses.found:
         for column in guesses.free(columns):
-            if column.date_format and column.values == column.rows:
+            if column.is_date and column.values == column.rows:
                 guesses.add(_guess(dataset.field("registered_at"), column, FROM_CONTENT), column)
                 break
     for name, share in (
@@ -191,7 +191,7 @@ def _conditions(target: Field, column: ColumnProfile) -> Iterator[bool]:
     elif target.pattern == "[A-Z]{3}":
         yield column.currency >= _HALF
     if target.type in ("date", "timestamp"):
-        yield column.date_format is not None
+        yield column.is_date
     elif target.type == "decimal":
         yield column.number >= _MOST
     elif target.type == "integer":
@@ -202,14 +202,14 @@ def _conditions(target: Field, column: ColumnProfile) -> Iterator[bool]:
         yield column.distinct <= _FEW_CODES
     else:
         # A date between signs is no code and no name.
-        yield column.date_format is None or column.whole >= _MOST
+        yield not column.is_date or column.whole >= _MOST
 
 
 def _is_confirmed(target: Field, column: ColumnProfile) -> bool:
     if column.is_empty:
         return False
     if target.type in ("date", "timestamp"):
-        return column.date_format is not None
+        return column.is_date
     if target.pattern in ("[A-Z]{2}", "[A-Z]{3}"):
         return max(column.country, column.currency) >= _SURE
     return target.type == "boolean" and column.flags is not None

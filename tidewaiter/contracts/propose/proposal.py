@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = re.compile(r"\d+(?:[-_.]?\d+)*")
 _GLOB = re.compile(r"([\[\]*?])")
+_LEAST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def propose(
     entries: dict[tuple[Any, ...], ProposedExtract] = {}
     with open_duckdb(settings) as connection:
         for number, path in enumerate(samples):
-            with read_samples(path, connection, f"sample_{number}", settings) as found:
+            with read_samples(path, connection, f"sample_{number}", settings, member) as found:
                 proposed = [_propose_extract(connection, sample) for sample in found]
             for entry in proposed:
                 kind = (entry.dataset, entry.columns, entry.format["kind"])
@@ -173,9 +174,13 @@ def _propose_extract(connection: duckdb.DuckDBPyConnection, sample: Sample) -> P
 
 
 def _completeness(dataset: Dataset, guesses: dict[str, Guess]) -> tuple[float, int]:
-    """Share of the required fields that were guessed; of equals, the dataset with more fields guessed."""
+    """Share of the required fields that were guessed; of equals, the dataset with more fields guessed.
+
+    Less than half is no share: one currency makes a third of a table of exchange rates.
+    """
     required = required_fields(dataset)
-    return sum(name in guesses for name in required) / len(required), len(guesses)
+    share = sum(name in guesses for name in required) / len(required)
+    return (share if share >= _LEAST_SHARE else 0.0), len(guesses)
 
 
 def _pattern(file_name: str) -> str:

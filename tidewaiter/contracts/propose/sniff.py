@@ -6,7 +6,6 @@ file under the contract that came of it.
 
 from __future__ import annotations
 
-import codecs
 import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from tidewaiter.contracts.propose.encoding import guess_encoding
 from tidewaiter.contracts.propose.fixed import fixed_width_format
 from tidewaiter.contracts.propose.structure import json_format, xml_format
 from tidewaiter.errors import Problem, TidewaiterError, UsageProblem
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 _SAMPLE_BYTES = 8 << 20
 _CHARSET_BYTES = 1 << 18
 SAMPLE_ROWS = 20_000
-# One encoding for each script: a few accents cannot tell Windows-1250 from 1252, and 1252 is what the
-# languages of the vocabulary are written in.
-_LIKELY_ENCODINGS = ("cp1252", "cp1251", "cp1253", "cp1256", "gb18030", "shift_jis", "euc_kr")
-_ASCII_AND_LATIN = "latin-1"
 _UNSUPPORTED = {".xls", ".bz2", ".xz", ".7z", ".rar"}
 _LARGEST_JSON_MB = 256
 _WORKBOOK = b"PK\x03\x04"
@@ -68,7 +64,7 @@ class Sample:
 
 @contextmanager
 def read_samples(
-    path: Path, connection: duckdb.DuckDBPyConnection, table: str, settings: Settings
+    path: Path, connection: duckdb.DuckDBPyConnection, table: str, settings: Settings, member: str
 ) -> Iterator[list[Sample]]:
     """Yield the first rows of a file, or of each file of an archive, as tables of the connection.
 
@@ -92,26 +88,29 @@ def read_samples(
     with TemporaryDirectory(prefix="tidewaiter-sample-") as folder:
         found = []
         try:
-            files = unpacked_files(path, Path(folder))
+            # Landing reads some forms by a link, which must lead there from wherever it stands.
+            files = unpacked_files(path.absolute(), Path(folder))
         except TidewaiterError as error:
             raise UsageProblem(error.problems) from None
         for number, (name, file) in enumerate(files):
             there = Path(folder) / f"sample-{number}"
             there.mkdir()
-            sample = _read_sample(file, _Reader(path, connection, f"{table}_{number}", there, settings))
+            reader = _Reader(path, connection, f"{table}_{number}", there, settings, member)
+            sample = _read_sample(file, reader)
             found.append(replace(sample, path=path, name_in_archive=name))
         yield found
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """What reading one sample takes: its name, and where its rows come to be."""
+    """What reading one sample takes: its name, whose it is, and where its rows come to be."""
 
     path: Path
     connection: duckdb.DuckDBPyConnection
     table: str
     folder: Path
     settings: Settings
+    member: str
 
 
 def _read_sample(file: Path, reader: _Reader) -> Sample:
@@ -131,7 +130,7 @@ def _read_sample(file: Path, reader: _Reader) -> Sample:
         return _read_as_landing({"kind": "parquet"}, file, reader)
     if head.startswith(_WORKBOOK):
         return _read_as_landing(_excel_format(file, path), file, reader)
-    encoding, why = guess_encoding(head[:_CHARSET_BYTES])
+    encoding, why = guess_encoding(head[:_CHARSET_BYTES], reader.member)
     text = head.decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace")
     notes = () if encoding in ("utf-8", "utf-16") else (f"encoding {encoding}: {why}",)
     start = text.lstrip()[:1]
@@ -145,7 +144,8 @@ def _read_sample(file: Path, reader: _Reader) -> Sample:
     if fixed := fixed_width_format(text):
         fixed["encoding"] = encoding
         places = (
-            "places of columns are guessed from blanks, digits and letters: correct them by the record layout"
+            "places of columns are guessed from blanks, digits and letters, and digits that touch are taken"
+            " for one column: write the columns as the record layout has them"
         )
         return _read_as_landing(fixed, file, reader, (*notes, places))
     return _read_text(text, encoding, notes, len(head) == _SAMPLE_BYTES, reader)
@@ -226,30 +226,6 @@ def _are_names(row: Sequence[Any], rows: Sequence[Sequence[Any]]) -> bool:
         and all(isinstance(value, str) for value in filled)
         and len(set(filled)) > len(filled) // 2
     )
-
-
-def guess_encoding(head: bytes) -> tuple[str, str]:
-    """Return the encoding of a text and why, from its first bytes."""
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16", "byte-order mark"
-    if _is_utf8(head):
-        return "utf-8", "decodes as such"
-    from charset_normalizer import from_bytes
-
-    best = from_bytes(head, cp_isolation=list(_LIKELY_ENCODINGS), threshold=0.5).best()
-    found = best.encoding.replace("_", "-") if best else _ASCII_AND_LATIN
-    # Windows-1252 and Latin-1 are the same where none of the 27 added signs occurs.
-    is_latin = found == "cp1252" and not any(0x80 <= byte <= 0x9F for byte in head)
-    return (_ASCII_AND_LATIN if is_latin else found), "most likely by its letters; look at the accents"
-
-
-def _is_utf8(head: bytes) -> bool:
-    try:
-        # A character may be cut where the sample ends.
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _read_text(

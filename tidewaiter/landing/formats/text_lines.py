@@ -82,7 +82,7 @@ def _batch(text: bytes, end: int, number: int) -> pa.RecordBatch:
     return pa.record_batch([pa.array(np.arange(number, number + ends.size)), lines], schema=_SCHEMA)
 
 
-def _with_line_feeds(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _with_line_feeds(chunks: Iterator[bytes | bytearray]) -> Iterator[bytes | bytearray]:
     """Yield the chunks of a file that ends its lines with CR alone, as old Macintoshes do, with LF."""
     first = next(chunks, b"")
     if b"\n" in first or b"\r" not in first:

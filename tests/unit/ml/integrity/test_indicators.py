@@ -280,6 +280,38 @@ def test_rates_that_differ_by_nature_are_no_signal() -> None:
     assert (stats.binom.sf(hits - 1, 300, 0.05) <= 0.01).mean() > 0.1  # what a binomial would have said
 
 
+def test_one_large_broker_is_compared_with_all_the_small_ones(marts: Any, compute: Any) -> None:
+    """Three brokers of an office have enough files; the rate that two of them have is not yet known well."""
+    small = [(f"s{number}", 30, 1) for number in range(30)]
+    rows = [("large", 416, 18), ("middle", 124, 0), ("other", 109, 1), *small]
+    marts.write(
+        "integrity_reassignments",
+        [
+            {
+                "member_iso2": "XA",
+                "month": PERIOD.start,
+                "office_code": "P",
+                "unit_kind": "broker",
+                "unit_id": name,
+                "chance": -1.0,
+                "files_n": files,
+                "reassigned_n": given,
+            }
+            for name, files, given in rows
+        ],
+    )
+    found = {row["unit_id"]: row for row in compute("A3", PERIOD) if row["has_support"]}
+    assert set(found) == {"large", "middle", "other"}
+    assert found["large"]["expected"] == pytest.approx(416 * 31.5 / 1134)
+    assert found["large"]["p_value"] > 0.02
+    # With two peers alone their rate is uncertain by its own error, as in Fisher's exact test.
+    p, _ = beta_binomial_upper(
+        np.array([18.0, 0.0, 1.0]), np.array([416.0, 124.0, 109.0]), np.array(["P"] * 3, dtype=object)
+    )
+    fisher = stats.fisher_exact([[18, 398], [1, 232]], alternative="greater").pvalue
+    assert fisher / 5 < p[0] < fisher * 5
+
+
 def test_permutation_finds_what_was_steered_and_nothing_else() -> None:
     random = np.random.default_rng(9)
     stratum = np.repeat(np.arange(150), 8)
