@@ -14,7 +14,7 @@ from expectations.limits import Severity
 
 Kind = Literal[
     "schema", "present", "row_count", "not_null", "null_share", "zero_share", "range", "finite", "values",
-    "pattern", "rule", "unique", "one_value", "newest", "stability",
+    "pattern", "rule", "unique", "one_value", "newest",
 ]  # fmt: skip
 
 
@@ -85,9 +85,5 @@ _WORDS: dict[Kind, Callable[[dict[str, Any]], str]] = {
     "rule": _rule,
     "unique": lambda arguments: "no two rows with the same values",
     "one_value": lambda arguments: "exactly 1 distinct value",
-    "stability": lambda arguments: (
-        f"a population stability index of at most {arguments['maximum']}, the last"
-        f" {arguments['recent_days']} days against the {arguments['training_days']} days before"
-    ),
     "newest": lambda arguments: f"newest value on or after {arguments['not_before']}",
 }

@@ -118,25 +118,6 @@ class NewestLimit(_Limit):
     not_before: date
 
 
-class StabilityLimit(_Limit):
-    """Largest population stability index of a column: recent items against those a model learns from.
-
-    PSI = sum over ten bins, cut at the deciles of the training items, and one for null, of
-    (recent share - training share) * ln(recent share / training share). Shares below 0.0001 count as that.
-
-    Attributes:
-        maximum: Largest index that passes; 0.1 is a moderate shift, 0.25 a large one.
-        recent_days: Days before the last registration date that are compared.
-        training_days: Days before those that they are compared with.
-        minimum_items: Fewest items on either side for the index to mean anything.
-    """
-
-    maximum: float = Field(gt=0)
-    recent_days: int = Field(ge=1)
-    training_days: int = Field(ge=1)
-    minimum_items: int = Field(ge=1)
-
-
 class TableLimits(_Strict):
     """Limits of one table.
 
@@ -161,7 +142,6 @@ class TableLimits(_Strict):
     values: tuple[ValuesLimit, ...] = ()
     patterns: tuple[PatternLimit, ...] = ()
     newest: tuple[NewestLimit, ...] = ()
-    stability: tuple[StabilityLimit, ...] = ()
     rules: tuple[RuleLimit, ...] = ()
 
 
@@ -185,7 +165,6 @@ class MemberTableLimits(_Strict):
     max_zero_share: tuple[ShareLimit, ...] = ()
     ranges: tuple[RangeLimit, ...] = ()
     newest: tuple[NewestLimit, ...] = ()
-    stability: tuple[StabilityLimit, ...] = ()
 
 
 class MemberLimits(_Strict):
@@ -198,7 +177,7 @@ class MemberLimits(_Strict):
 
 _MODELS: tuple[type[BaseModel], ...] = (
     StageLimits, TableLimits, MemberLimits, MemberTableLimits, ColumnsLimit, RangeLimit, ShareLimit,
-    ValuesLimit, PatternLimit, RuleLimit, RowCountLimit, NewestLimit, StabilityLimit,
+    ValuesLimit, PatternLimit, RuleLimit, RowCountLimit, NewestLimit,
 )  # fmt: skip
 
 

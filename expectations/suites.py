@@ -184,12 +184,6 @@ def _from_limits(limits: TableLimits, sound: Mapping[str, str], not_sent: Collec
         *_spread("values", limits.values, sound, lambda limit: {"values": list(limit.values)}),
         *_spread("pattern", limits.patterns, sound, lambda limit: {"pattern": limit.pattern}),
         *_spread("newest", limits.newest, sound, lambda limit: {"not_before": limit.not_before}),
-        *_spread(
-            "stability",
-            limits.stability,
-            sound,
-            lambda limit: limit.model_dump(exclude={"columns", "reason", "severity"}),
-        ),
     )
     yield from listed
 

@@ -20,8 +20,6 @@ from tidewaiter.warehouse import quote_identifier, quote_literal
 
 _LARGEST = sys.float_info.max
 _FLOATING = frozenset({"DOUBLE", "FLOAT"})
-_DECILES = ", ".join(f"{tenth / 10}" for tenth in range(1, 10))
-_BIN = " + ".join(f"cast(coalesce(edges[{tenth}] < item_value, false) as integer)" for tenth in range(1, 10))
 
 
 def to_expectation(check: Check, columns: Mapping[str, str], position: int) -> Any:
@@ -82,8 +80,6 @@ def _counts(check: Check, found: Mapping[str, Any], total_rows: int) -> tuple[in
         return None, f"{found.get('observed_value')} distinct values"
     if check.kind == "newest":
         return None, "the newest value is older, or there is none"
-    if check.kind == "stability":
-        return None, "a larger one"
     if check.kind == "present":
         return None, "no column matches"
     unexpected = found.get("unexpected_count", found.get("observed_value"))
@@ -148,45 +144,6 @@ def _rule(check: Check, columns: Mapping[str, str]) -> Any:
     return _rows_where(f"({check.arguments['when']}) and ({check.arguments['check']}) is not true")
 
 
-def _stability(check: Check, columns: Mapping[str, str]) -> Any:
-    """One row where the index is above its limit, see `StabilityLimit`."""
-    limits = check.arguments
-    column = f"cast({quote_identifier(_column(check))} as double)"
-    last = "(select max(registered_date) from {batch})"
-    query = f"""
-        select 1 as unexpected from (
-            select
-                greatest(recent_n / sum(recent_n) over (), 0.0001) as recent,
-                greatest(training_n / sum(training_n) over (), 0.0001) as training,
-                sum(recent_n) over () as recent_total,
-                sum(training_n) over () as training_total
-            from (
-                select
-                    case when item_value is null then -1 else {_BIN} end as bin,
-                    count(*) filter (is_recent) as recent_n,
-                    count(*) filter (not is_recent) as training_n
-                from (
-                    select
-                        {column} as item_value,
-                        registered_date > {last} - {limits["recent_days"]} as is_recent
-                    from {{batch}}
-                    where registered_date > {last} - {limits["recent_days"] + limits["training_days"]}
-                )
-                cross join (
-                    select quantile_disc({column}, [{_DECILES}]) as edges from {{batch}}
-                    where
-                        registered_date > {last} - {limits["recent_days"] + limits["training_days"]}
-                        and registered_date <= {last} - {limits["recent_days"]}
-                )
-                group by bin
-            )
-        )
-        where recent_total >= {limits["minimum_items"]} and training_total >= {limits["minimum_items"]}
-        having sum((recent - training) * ln(recent / training)) > {limits["maximum"]}
-    """
-    return gxe.UnexpectedRowsExpectation(unexpected_rows_query=query)
-
-
 def _unique(check: Check, columns: Mapping[str, str]) -> Any:
     if len(check.columns) == 1:
         return gxe.ExpectColumnValuesToBeUnique(column=_column(check))
@@ -232,7 +189,6 @@ _BUILDERS: dict[Kind, Callable[[Check, Mapping[str, str]], Any]] = {
     "one_value": lambda check, columns: gxe.ExpectColumnUniqueValueCountToBeBetween(
         column=_column(check), min_value=1, max_value=1
     ),
-    "stability": _stability,
     "newest": lambda check, columns: gxe.ExpectColumnMaxToBeBetween(
         column=_column(check), min_value=_plain(check.arguments["not_before"])
     ),

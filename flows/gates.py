@@ -22,6 +22,7 @@ from tidewaiter.warehouse import open_duckdb, quote_literal
 
 FEATURES = ("features", "declaration_item_features")
 LABELS = ("features", "declaration_item_labels")
+DRIFT = ("features", "feature_drift")
 ITEMS = ("trade", "declaration_items")
 
 
@@ -73,12 +74,12 @@ def _not_sent(contract: Contract, receipt: Receipt) -> frozenset[str]:
 
 
 def judge_features(settings: Settings, member: str) -> list[GateResult]:
-    """Judge a member's features and labels: one row for each current item, and values that can be."""
+    """Judge a member's features and labels: one row for each current item, values that can be, and drift."""
     return [
         run_gate(
             "features",
             member,
-            {table[1]: _own_files(mart(settings, table), member) for table in (FEATURES, LABELS)},
+            {table[1]: _own_files(mart(settings, table), member) for table in (FEATURES, LABELS, DRIFT)},
             settings,
             expected_rows=count_items(settings, ITEMS, member),
             not_sent=_sends_not(settings, member),

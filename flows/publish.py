@@ -39,6 +39,7 @@ TABLES: tuple[tuple[str, str], ...] = (
     ("trade", "member_extracts"),
     ("features", "declaration_item_features"),
     ("features", "declaration_item_labels"),
+    ("features", "feature_drift"),
 )
 
 
@@ -227,6 +228,8 @@ def _write_duckdb(
         for schema, table in TABLES:
             name = f"published.{quote_identifier(schema)}.{quote_identifier(table)}"
             glob = staged / schema / table / "*" / "rows.parquet"
+            if not any(staged.glob(f"{schema}/{table}/*/rows.parquet")):
+                continue  # every member carries over a set from before the table was published
             connection.execute(f"create schema if not exists published.{quote_identifier(schema)}")
             connection.execute(
                 f"create table {name} as select * from read_parquet({quote_literal(glob)},"

@@ -186,7 +186,10 @@ class DriftLimits(Part):
     recent_days: int = Field(default=56, ge=1, description="Days compared with the training period.")
     minimum_items: int = Field(default=200, ge=1, description="Fewer recent items are not judged.")
     ignore: tuple[str, ...] = Field(
-        default=("calendar__*", "*_items_n", "*_labelled_n", "*_days_since_*", "*reference_n"),
+        default=(
+            *("calendar__*", "*_items_n", "*_labelled_n", "*_days_since_*", "*reference_n"),
+            "profile__*_rate",
+        ),
         description="Features that move by themselves as time passes and history grows.",
     )
 

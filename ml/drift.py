@@ -1,8 +1,9 @@
 """How far the present has moved from what a model was fitted on: features, scores, labels, performance.
 
-Population stability index over the deciles of the calibration window: sum((a - e) ln(a / e)), 0 where nothing
+Population stability index over tenths of the calibration window: sum((a - e) ln(a / e)), 0 where nothing
 moved; 0.1 and 0.25 are the usual marks (Siddiqi 2006). The reference is a few numbers per feature, stored
-with the model, so that no training row is needed to watch it.
+with the model, so that no training row is needed to watch it. `features.feature_drift` says the same of each
+month's features without a model, by the same arithmetic in SQL.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ml.data import Floats, LabelledItems, Matrix
 
 REFERENCE_FILE = "reference.json"
 SCORE = "score"
-_DECILES = np.arange(1, 10) / 10
+_TENTHS = np.arange(1, 10)
 # A bin that is empty on one side would make the index infinite; half an item in a thousand does not.
 _EMPTY_SHARE = 0.0005
 _DISTINCT_AT_MOST = 10
@@ -91,13 +92,17 @@ def reference_population(fit: LabelledItems, later: LabelledItems, bundle: Bundl
 
 
 def distribution(values: Floats) -> Distribution:
-    """Cut values at their deciles, or between them where there are few different ones."""
-    known = values[np.isfinite(values)]
-    distinct = np.unique(known)
-    if len(distinct) <= _DISTINCT_AT_MOST:
-        edges = (distinct[1:] + distinct[:-1]) / 2
-    else:
-        edges = np.unique(np.quantile(known, _DECILES))
+    """Cut values into bins of about a tenth each, or one per value where there are few different ones.
+
+    A bin ends where values differ, at the end of a run of equal ones that lies nearest to a tenth: a value
+    that most items share has a bin of its own, whether it is the smallest, the largest or between.
+    """
+    known = np.sort(values[np.isfinite(values)])
+    ends = np.flatnonzero(known[1:] > known[:-1]) + 1
+    if len(ends) >= _DISTINCT_AT_MOST:
+        distance = np.abs(10 * ends[None, :] - (_TENTHS * len(known))[:, None])
+        ends = np.unique(ends[distance.argmin(axis=1)])
+    edges = (known[ends - 1] + known[ends]) / 2
     return Distribution(tuple(float(edge) for edge in edges), tuple(_shares(values, edges)))
 
 

@@ -27,6 +27,7 @@ _FORMATS: dict[str, Callable[[float], str]] = {
     "count": lambda value: f"{value:,.0f}",
     "usd": lambda value: f"{value:,.2f}",
     "number": lambda value: f"{value:,.6g}",
+    "deviations": lambda value: f"{value:+,.1f}",
 }
 # Smoothing weight of the identical line's rate (k + a*p0)/(n + a): with a = 1 and p0 below 1, k is
 # the whole part. Other rates are smoothed harder, and their k cannot be read back.

@@ -9,6 +9,7 @@
 
     config `rebuilds`: `days` makes anew everything from the first day of the member's rebuild window,
     `changed_items` the months of items that changed as well.
+    config `sampled`: keep values of a few items of each month, see `feature_sample.sql`.
 -#}
 {% materialization parquet_by_month, adapter='duckdb' %}
     {%- set target = this.incorporate(type='view') -%}
@@ -21,8 +22,10 @@
 
     {%- set months = run_query(months_to_build(folder, partial, config.require('rebuilds'))).rows -%}
     {%- set files = months | map(attribute='file_name') | list -%}
+    {%- set sampled = config.get('sampled', false) -%}
+    {%- if sampled %}{% do forget_samples(months, columns, partial) %}{% endif -%}
     {%- for batch in batches(months, var('mart_batch_items')) -%}
-        {%- do run_query(write_batch(folder, batch, sql, columns, key)) -%}
+        {%- do run_query(write_batch(folder, batch, sql, columns, key, sampled)) -%}
     {%- endfor -%}
     {%- do run_query("reset variable period_member; reset variable period_from; reset variable period_to") -%}
     {%- if not partial -%}
@@ -145,14 +148,18 @@
     {%- do return(found) -%}
 {%- endmacro %}
 
-{#- Statements that write the files of a batch: rows of days that stand from the standing file, others anew. -#}
-{% macro write_batch(folder, batch, sql, columns, key) -%}
+{#-
+    Statements that write the files of a batch: rows of days that stand from the standing file, others anew. A
+    month that stands in part, or has more items than fit, is written as it is computed.
+-#}
+{% macro write_batch(folder, batch, sql, columns, key, sampled=false) -%}
     {%- set one = batch | length == 1 -%}
+    {%- set direct = one and (batch[0]['stands_before'] or batch[0]['items_n'] > var('mart_batch_items')) -%}
     {%- set select = 'select ' ~ columns | join(', ') -%}
     {{ 'set variable period_member = ' ~ quoted(batch[0]['member_iso2']) if one else 'reset variable period_member' }};
     set variable period_from = date {{ quoted((one and batch[0]['stands_before']) or batch[0]['first_day']) }};
     set variable period_to = date {{ quoted(batch[-1]['last_day']) }};
-    {%- if not one %}
+    {%- if not direct %}
     create or replace temp table mart_batch as {{ select }} from (
         {{ sql }}
     );
@@ -166,7 +173,7 @@
         where registered_date < date {{ quoted(stands_before) }}
         union all
         {%- endif %}
-        {%- if one %}
+        {%- if direct %}
         {{ select }} from (
             {{ sql }}
         )
@@ -182,7 +189,10 @@
     ) to {{ quoted(folder ~ '.staged/' ~ month['file_name']) }}
     {{ parquet_options() }};
     {%- endfor %}
-    {%- if not one %}
+    {%- if sampled %}
+    {{ sample_batch(folder, batch, columns, direct) }}
+    {%- endif %}
+    {%- if not direct %}
     drop table mart_batch;
     {%- endif %}
 {%- endmacro %}

@@ -29,6 +29,7 @@ def test_the_order_of_landed_rows_changes_no_byte(built: Any, shuffled: Any) -> 
         *(f"features/declaration_item_features.parquet/{month}.parquet" for month in months),
         *(f"features/declaration_item_labels.parquet/{month}.parquet" for month in months),
         *(f"trade/declaration_items.parquet/{month}.parquet" for month in months),
+        "features/feature_drift.parquet",
         "trade/declarations.parquet",
         "trade/member_extracts.parquet",
     }

@@ -3,7 +3,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
+
 from expectations.gate import run_gate
+from expectations.limits import load_stage_limits
 from tidewaiter.settings import Settings
 
 Writer = Callable[..., Path]
@@ -47,26 +50,36 @@ def test_every_kind_of_bad_feature_is_refused(write_features: Writer, settings: 
     ]
 
 
-def test_a_shifted_feature_is_reported_against_the_training_window(
-    write_features: Writer, settings: Settings
+def test_a_large_shift_of_the_latest_month_is_reported(
+    write_features: Writer, settings: Settings, tmp_path: Path
 ) -> None:
-    """Twelve items a day for 400 days; of too few items nothing is said."""
-    shifted = {
-        "registered_date": "date '2023-01-01' + (i // 12)::integer",
-        # Of the last 90 days, a rate that one training item in a hundred has; and more nulls than before.
-        "tax__rate_pct": "if(i >= 12 * 310, 20, if(i % 100 = 0, 20, i % 7))",
-        "price__ln_ratio_to_reference": "if(i >= 12 * 310 and i % 2 = 0, null, (i % 97) / 97)",
-        # As before: the same values in another order.
-        "value__ln_value_usd": "(i * 31 % 101) / 101",
-    }
-    result = run_gate("features", "KR", write_features(shifted, rows=12 * 400), settings)
+    """Not one of an earlier month, of another member, or of a feature that moves by itself."""
+    drift = tmp_path / "feature_drift.parquet"
+    shares = ("null_share", "reference_null_share")
+    columns = load_stage_limits("features").tables["feature_drift"].columns
+    typed = ", ".join(
+        f"cast({'0.5' if name in shares else name} as {kind}) as {name}"
+        if name in (*shares, "member_iso2", "month", "feature", "is_watched", "is_latest", "verdict")
+        else f"cast(1 as {kind}) as {name}"
+        for name, kind in columns.items()
+    )
+    duckdb.sql(
+        f"""
+        select {typed} from (values
+            ('KR', '2024-02-01', 'tax__rate_pct', true, true, 'large shift'),
+            ('KR', '2024-02-01', 'price__robust_z', true, true, 'moderate shift'),
+            ('KR', '2024-02-01', 'profile__hs6_items_n', false, true, 'large shift'),
+            ('KR', '2024-01-01', 'tax__rate_pct', true, false, 'large shift'),
+            ('XA', '2024-02-01', 'tax__rate_pct', true, true, 'large shift')
+        ) as rows (member_iso2, month, feature, is_watched, is_latest, verdict)
+        """
+    ).write_parquet(str(drift))
+    tables = {"declaration_item_features": write_features(), "feature_drift": drift}
+    result = run_gate("features", "KR", tables, settings)
     assert result.passed
-    assert sorted(warning.column for warning in result.warnings) == [
-        "price__ln_ratio_to_reference",
-        "tax__rate_pct",
+    assert [(one.table, one.column, one.unexpected_count) for one in result.warnings] == [
+        ("feature_drift", "verdict", 1)
     ]
-    few = run_gate("features", "KR", write_features(shifted, rows=800, name="few.parquet"), settings)
-    assert few.warnings == ()
 
 
 def test_only_the_members_own_rows_are_judged(write_features: Writer, settings: Settings) -> None:

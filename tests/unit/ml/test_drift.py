@@ -34,6 +34,14 @@ def test_the_index_against_the_formula_by_hand() -> None:
     assert found == pytest.approx(-0.25 * np.log(0.5) + 0.25 * np.log(1.5), rel=1e-2)
 
 
+@pytest.mark.parametrize("shared", [0.0, 50.0, 100.0])
+def test_what_most_items_share_does_not_hide_the_others(shared: float) -> None:
+    """Nineteen of twenty items have one value, the smallest, a middle or the largest; later only half do."""
+    others = np.linspace(1, 99, 50)
+    reference = distribution(np.concatenate([np.full(950, shared), others]))
+    assert psi(reference, np.concatenate([np.full(500, shared), np.tile(others, 10)])) > 0.25
+
+
 def test_chance_alone_stays_below_the_first_mark() -> None:
     rng = np.random.default_rng(1)
     found = [psi(distribution(rng.normal(size=2000)), rng.normal(size=500)) for _ in range(50)]

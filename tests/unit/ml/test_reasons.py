@@ -100,6 +100,52 @@ GOLDEN = [
     ("tax", {"tax__rate_pct": 13.5}, "declared tax rate 13.5 %"),
     ("value", {"value__ln_value_usd": math.log(1234567.8)}, "declared value 1,234,567.80 USD"),
     ("novelty_importer", {}, "importer not seen before (to be checked)"),
+    (
+        "switch",
+        {"switch__gap_to_highest_rate_in_heading_pct": 4.5},
+        "earlier items of this heading paid up to 4.5 points more",
+    ),
+    (
+        "switch",
+        {"switch__gap_to_highest_rate_in_heading_pct": 0.0},
+        "rate at least as high as earlier items of this heading paid",
+    ),
+    (
+        "switch",
+        {"switch__gap_to_highest_rate_in_heading_pct": -2.0},
+        "rate at least as high as earlier items of this heading paid",
+    ),
+    (
+        "statutory_rate",
+        {"tax__statutory_rate_pct": 8, "tax__statutory_gap_pct": 3},
+        "tariff rate 8 %, 3 points above the rate applied",
+    ),
+    (
+        "statutory_rate",
+        {"tax__statutory_rate_pct": 8, "tax__statutory_gap_pct": 0},
+        "tariff rate 8 %, as applied",
+    ),
+    (
+        "statutory_rate",
+        {"tax__statutory_rate_pct": 8, "tax__statutory_gap_pct": -3},
+        "tariff rate 8 %, below the rate applied",
+    ),
+    (
+        "splitting",
+        {"splitting__earlier_items_n": 0},
+        "no other item of the same party and heading in the hours before",
+    ),
+    (
+        "splitting",
+        {"splitting__earlier_items_n": 1},
+        "1 item of the same party and heading in the hours before",
+    ),
+    ("document", {"document__missing_fields_n": 0}, "no field of the declaration left out"),
+    (
+        "unit_price",
+        {"price__supplementary_robust_z": -3.14159},
+        "value per supplementary unit -3.1 robust deviations from earlier items of this HS6",
+    ),
 ]
 
 

@@ -1,6 +1,6 @@
 -- noqa: disable=LT02,RF02
 -- depends_on: {{ ref('int_declaration_items__changes') }}, {{ ref('int_rebuild_windows') }}
-{{ config(materialized='parquet_by_month', rebuilds='days') }}
+{{ config(materialized='parquet_by_month', rebuilds='days', sampled=true) }}
 {% set smoothing = var('profile_smoothing') %}
 {% set parts = {
     'profiles': 'profiles', 'prices': 'reference_prices', 'goods': 'goods_references',
