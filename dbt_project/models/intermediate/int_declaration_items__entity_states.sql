@@ -1,4 +1,4 @@
--- noqa: disable=LT02,LT05
+-- noqa: disable=LT02,LT05,AM04
 -- What was known of an item's entities when its day began, for entities of many keys with few items each: what
 -- happened on earlier days, summed item by item. Only the items that this build makes anew.
 -- depends_on: {{ ref('int_rebuild_windows') }}

@@ -16,7 +16,7 @@ select
     {%- endfor %},
     importer_heading.mean_tax_rate_pct as importer_heading_mean_tax_rate_pct
 from {{ ref('int_declaration_items__entity_keys') }} as items
-{#- A left join that finds some rows and not others splits its batch, and all later joins pay: such ones last. #}
+{#- A left join that finds some rows and not others splits its batch, and later joins pay: those last. #}
 {%- for may_be_missing in [false, true] %}
 {%- for entity, columns in all_entities().items()
     if ('importer_id' in columns or 'seller_id' in columns or 'courier_id' in columns) == may_be_missing %}

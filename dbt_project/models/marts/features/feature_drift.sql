@@ -1,4 +1,4 @@
--- noqa: disable=RF02
+-- noqa: disable=RF02,LT01,LT02,LT06
 -- How far each month's features lie from those of the months before. The population stability index is
 -- sum((a - e) ln(a / e)) over bins that hold about a tenth of the reference each, and one for null: the same
 -- arithmetic as `ml/drift.py`, which a test compares.
@@ -15,7 +15,9 @@ with samples as (
         list_transform(
             range(least(known_n, {{ chosen['reference_items'] }})),
             lambda place: known_values[
-                1 + cast(floor((place + 0.5) * known_n / least(known_n, {{ chosen['reference_items'] }})) as bigint)
+                1 + cast(
+                    floor((place + 0.5) * known_n / least(known_n, {{ chosen['reference_items'] }})) as bigint
+                )
             ]
         ) as month_values
     from {{ ref('int_feature_samples') }}
@@ -29,8 +31,10 @@ with_months_before as (
         sum(known_n) over months_before as reference_known_n
     from samples
     window months_before as (
-        partition by member_iso2, feature order by month
-        range between interval {{ chosen['reference_months'] }} months preceding and interval 1 month preceding
+        partition by member_iso2, feature
+        order by month
+        range between interval '{{ chosen['reference_months'] }} months' preceding
+        and interval '1 month' preceding
     )
 ),
 
@@ -128,7 +132,8 @@ shares as (
         list_transform(
             list_append(
                 list_transform(
-                    range(len(places) + 1), lambda bin: coalesce(items_by_bin[cast(bin as integer)], 0) / items_n
+                    range(len(places) + 1),
+                    lambda bin: coalesce(items_by_bin[cast(bin as integer)], 0) / items_n
                 ),
                 1 - known_n / items_n
             ),
@@ -153,7 +158,8 @@ compared as (
         (len(places) + cast(known_n < items_n or reference_known_n < reference_items_n as integer))
         * (1 / items_n + 1 / nullif(n, 0)) as index_by_chance,
         coalesce(
-            items_n >= {{ chosen['minimum_items'] }} and reference_items_n >= {{ chosen['minimum_items'] }}, false
+            items_n >= {{ chosen['minimum_items'] }} and reference_items_n >= {{ chosen['minimum_items'] }},
+            false
         ) as is_judged
     from shares
 )
@@ -173,9 +179,11 @@ select
     list_aggregate(reference_values, 'quantile_cont', 0.5) as reference_median,
     case when is_judged then round(index_found, 6) end as psi,
     case when is_judged then round(coalesce(index_by_chance, 0), 6) end as psi_by_chance,
-    {%- for pattern in chosen['moves_by_itself'] %}
-    {{ 'not (' if loop.first }}feature glob '{{ pattern }}'{{ ' or' if not loop.last else ') as is_watched,' }}
-    {%- endfor %}
+    not (
+        {%- for pattern in chosen['moves_by_itself'] %}
+        {{ 'or ' if not loop.first }}feature glob '{{ pattern }}'
+        {%- endfor %}
+    ) as is_watched,
     is_judged
     and month = max(case when is_judged then month end) over (partition by member_iso2) as is_latest,
     case
