@@ -214,7 +214,12 @@ def _fit_recovery(
         return Recovery("constant", cap_usd=cap, constant_usd=mean)
     known = fit.take(fit.is_irregular & (fit.recovered_usd >= 0))
     booster = xgboost.train(
-        {**parameters, "objective": "reg:squarederror", "num_parallel_tree": 1},
+        {
+            **parameters,
+            "objective": "reg:squarederror",
+            "num_parallel_tree": 1,
+            "reg_lambda": config.recovery.reg_lambda,
+        },
         _quantile_matrix(known, _log_usd(known.recovered_usd, cap), vocabularies),
         num_boost_round=config.recovery.max_rounds,
         verbose_eval=False,

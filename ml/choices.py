@@ -121,6 +121,11 @@ class RecoveryChoice(Part):
     winsorise_quantile: float = Field(gt=0.5, le=1)
     minimum_irregular: int = Field(ge=1, description="Recoveries needed for a model of their own.")
     max_rounds: int = Field(ge=1)
+    reg_lambda: float = Field(
+        default=10.0,
+        ge=0,
+        description="As in `boosting`, for the leaves of amounts.",
+    )
 
 
 class BaselineChoice(Part):
@@ -222,7 +227,7 @@ class SearchChoice(Part):
             "min_child_scale": Range(low=0.05, high=2.0, log=True),
             "subsample": Range(low=0.5, high=1.0),
             "colsample_bytree": Range(low=0.3, high=1.0),
-            "reg_lambda": Range(low=0.5, high=50, log=True),
+            "reg_lambda": Range(low=0.5, high=200, log=True),
         },
         description="Numeric parameters of `boosting` and where they are searched.",
     )
