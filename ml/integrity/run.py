@@ -88,8 +88,13 @@ def run_member(
     Raises:
         ValueError: An indicator returned rows that break the rules of signals; nothing of it is written.
     """
+    # Not at the top: scikit-learn brings it, and reading signals needs neither.
+    from threadpoolctl import threadpool_limits
+
     run = MemberRun(member_iso2)
-    with open_inputs(settings, member_iso2, parameters) as inputs:
+    # Thousands of small products: threads of BLAS would spin for longer than they work, and the last digit of a
+    # sum would depend on how many there are.
+    with threadpool_limits(limits=1, user_api="blas"), open_inputs(settings, member_iso2, parameters) as inputs:
         for entry in load_catalogue():
             if indicators and entry.id not in indicators:
                 continue
