@@ -103,12 +103,19 @@ def _hits(
 def mad_interval(
     counts: Floats, effective_n: Floats, random: np.random.Generator, draws: int = 999
 ) -> tuple[Floats, Floats]:
-    """Return the 95 % interval of the MAD of each row, by the basic bootstrap at the effective number."""
+    """Return the 95 % interval of the MAD of each row, by the basic bootstrap at the effective number.
+
+    Shares drawn anew are normal with the covariance of a multinomial, from the same deviates for all rows: at
+    the numbers that have support nothing else shows in an interval, and it takes a twentieth of the time.
+    """
     shares = counts / np.maximum(counts.sum(axis=1), 1)[:, None]
     low, high = np.zeros(len(counts)), np.zeros(len(counts))
+    deviates = random.standard_normal((draws, len(BENFORD)))
     for unit in range(len(counts)):
-        size = max(int(effective_n[unit]), 1)
-        mad = np.abs(random.multinomial(size, shares[unit], draws) / size - BENFORD).mean(axis=1)
+        root = np.sqrt(shares[unit])
+        beside = deviates * root - np.outer(deviates @ root, shares[unit])
+        drawn = shares[unit] + beside / np.sqrt(max(effective_n[unit], 1.0))
+        mad = np.abs(drawn - BENFORD).mean(axis=1)
         own = np.abs(shares[unit] - BENFORD).mean()
         # What resampling adds to the MAD, sampling has added to it already.
         low[unit], high[unit] = 2 * own - np.quantile(mad, [0.975, 0.025])
