@@ -36,6 +36,19 @@ from tidewaiter.settings import Settings
 logger = logging.getLogger(__name__)
 
 _ROOM = Path(__file__).resolve().parent
+# What every signal rests on. Dossiers, funnels and timelines read signals: no look is computed again for them.
+SHARED_MODULES = (
+    "catalogue.py",
+    "exact.py",
+    "inputs.py",
+    "intervals.py",
+    "multiplicity.py",
+    "periods.py",
+    "run.py",
+    "signals.py",
+    "store.py",
+    "indicators/_*.py",
+)
 _NOTE_P = 0.01  # unflagged, yet worth a line
 _PRIORITY_Q = 0.001
 _NOWHERE = "none"
@@ -106,10 +119,7 @@ def run_member(
 
 def code_version(entry: Entry) -> str:
     """Return the digest of what computes an indicator: shared modules, its own, its catalogue entry."""
-    own = f"indicators/{entry.module_name}.py"
-    shared = [path.name for path in _ROOM.glob("*.py")]
-    shared += [f"indicators/{path.name}" for path in (_ROOM / "indicators").glob("_*.py")]
-    tree = fingerprint.of_tree(_ROOM, [*shared, own])
+    tree = fingerprint.of_tree(_ROOM, [*SHARED_MODULES, f"indicators/{entry.module_name}.py"])
     return fingerprint.of_json([tree, entry.model_dump(mode="json")])[:12]
 
 
