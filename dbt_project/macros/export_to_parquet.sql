@@ -7,6 +7,6 @@
     {%- set marts = env_var('TIDEWAITER_HOME') ~ '/marts' -%}
     {%- set location = marts ~ '/' ~ this.schema ~ '/' ~ this.identifier ~ '.parquet' -%}
     {%- set meta = config.get('meta') %}
-    copy (select * from {{ this }} order by {{ meta.get('export_order', meta['primary_key']) | join(', ') }})
+    copy (select * from {{ this }} order by {{ (meta['export_order'] or meta['primary_key']) | join(', ') }})
     to '{{ location | replace("'", "''") }}' {{ parquet_options() }}
 {%- endmacro %}
