@@ -36,7 +36,7 @@ from tidewaiter.settings import Settings
 logger = logging.getLogger(__name__)
 
 _ROOM = Path(__file__).resolve().parent
-# What every signal rests on. Dossiers, funnels and timelines read signals: no look is computed again for them.
+# What every signal rests on. Dossiers, funnels and timelines read signals: no look is made again for them.
 SHARED_MODULES = (
     "catalogue.py",
     "exact.py",
@@ -105,9 +105,10 @@ def run_member(
     from threadpoolctl import threadpool_limits
 
     run = MemberRun(member_iso2)
-    # Thousands of small products: threads of BLAS would spin for longer than they work, and the last digit of a
-    # sum would depend on how many there are.
-    with threadpool_limits(limits=1, user_api="blas"), open_inputs(settings, member_iso2, parameters) as inputs:
+    # Thousands of small products: threads of BLAS would spin for longer than they work, and the last digit of
+    # a sum would depend on how many there are.
+    one_thread = threadpool_limits(limits=1, user_api="blas")
+    with one_thread, open_inputs(settings, member_iso2, parameters) as inputs:
         for entry in load_catalogue():
             if indicators and entry.id not in indicators:
                 continue

@@ -36,6 +36,7 @@ last_sent as (
     ) = 1
 )
 
+-- noqa: disable=RF02
 select accepted.* exclude (event_key, extract_sequence, extract_id, source_file, source_line, sequence_no)
 from accepted
 anti join repeated on accepted.event_key = repeated.event_key

@@ -135,7 +135,18 @@ of_all_others as (
 )
 
 select
-    of_units.* exclude (unit_key),
+    of_units.member_iso2,
+    of_units.month,
+    of_units.unit_kind,
+    of_units.unit_id,
+    of_units.cluster_id,
+    of_units.values_n,
+    {%- for digit in range(1, 10) %}
+    of_units.digit_{{ digit }}_n,
+    {%- endfor %}
+    of_units.repeated_values_n,
+    of_units.log_value_sum,
+    of_units.log_value_squares_sum,
     assortments.effective_subheadings
 from of_units
 inner join assortments on of_units.unit_key = assortments.unit_key and of_units.month = assortments.month

@@ -2,7 +2,9 @@
 -- and `broker_files_n` are the broker's. Under an even draw the files of both are a hypergeometric number,
 -- for each shift. Shifts with the same three numbers are counted together. Shifts in which one inspector had
 -- everything tell nothing.
-{% set numbers = '(strata.stratum_files_n << 42) + (inspectors.inspector_files_n << 21) + brokers.broker_files_n' %}
+{% set numbers -%}
+(strata.stratum_files_n << 42) + (inspectors.inspector_files_n << 21) + brokers.broker_files_n
+{%- endset %}
 
 -- Pseudonyms are long and meet in many rows: hashes stand for them until the end.
 with files as (
