@@ -123,31 +123,35 @@ def mad_interval(
 
 
 _DIGITS = """
+-- Pseudonyms are long and meet in many rows: hashes stand for them in grouping.
 with clusters as (
-    select unit_kind, unit_id, cluster_id, sum(values_n) as n, {cluster_sums}
+    select
+        hash(unit_kind, unit_id) as unit_key, hash(cluster_id) as cluster_key,
+        sum(values_n) as n, {cluster_sums}
     from integrity_first_digits
-    group by all
+    group by unit_key, cluster_key
 ),
 -- Variance of a digit's count between clusters under the law, over that of independent values.
 effects as (
     select
-        unit_kind, unit_id, count(*) as clusters, sum(n) ** 2 / sum(n ** 2) as effective_clusters,
+        unit_key, count(*) as clusters, sum(n) ** 2 / sum(n ** 2) as effective_clusters,
         ({between}) / 9 as design_effect
     from clusters
-    group by all
+    group by unit_key
 ),
 units as (
     select
-        unit_kind, unit_id, sum(values_n)::double as n, sum(repeated_values_n)::double as repeated,
+        hash(unit_kind, unit_id) as unit_key,
+        any_value(unit_kind) as unit_kind, any_value(unit_id) as unit_id, sum(values_n)::double as n, sum(repeated_values_n)::double as repeated,
         sum(effective_subheadings * values_n) / sum(values_n) as subheadings,
         sqrt(greatest(
             sum(log_value_squares_sum) / sum(values_n) - (sum(log_value_sum) / sum(values_n)) ** 2, 0
         )) as spread,
         {unit_sums}
     from integrity_first_digits
-    group by all
+    group by unit_key
 )
-select * from units inner join effects using (unit_kind, unit_id) order by unit_kind, unit_id
+select * from units inner join effects using (unit_key) order by unit_kind, unit_id
 """
 
 
