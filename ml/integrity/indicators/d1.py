@@ -142,7 +142,8 @@ effects as (
 units as (
     select
         hash(unit_kind, unit_id) as unit_key,
-        any_value(unit_kind) as unit_kind, any_value(unit_id) as unit_id, sum(values_n)::double as n, sum(repeated_values_n)::double as repeated,
+        any_value(unit_kind) as unit_kind, any_value(unit_id) as unit_id,
+        sum(values_n)::double as n, sum(repeated_values_n)::double as repeated,
         sum(effective_subheadings * values_n) / sum(values_n) as subheadings,
         sqrt(greatest(
             sum(log_value_squares_sum) / sum(values_n) - (sum(log_value_sum) / sum(values_n)) ** 2, 0
