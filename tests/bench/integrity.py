@@ -30,6 +30,7 @@ PROJECT = Path(__file__).parents[2] / "dbt_project"
 WORLD_SQL = Path(__file__).with_name("integrity_world.sql")
 DATASETS = ("declaration_items", "declaration_events", "inspector_roster")
 DAYS = 730
+MEMORY_LIMIT = "2500MB"  # DuckDB takes a good quarter more than it is allowed
 RUN = """
 import json, sys, time
 from ml.integrity.catalogue import load_catalogue
@@ -157,7 +158,7 @@ def main() -> None:
     for items in arguments.items:
         home = kept / f"integrity-{items}"
         shutil.rmtree(home, ignore_errors=True)
-        settings = load_settings({"home": home})
+        settings = load_settings({"home": home, "memory_limit": MEMORY_LIMIT})
         results.append(measure_size(settings, items, arguments.officers, arguments.brokers))
         shutil.rmtree(home)
     write_json_atomically(
