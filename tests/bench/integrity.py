@@ -35,7 +35,6 @@ KEPT = ROOT / "tests" / "bench" / "results" / "integrity.json"
 WORLD_SQL = Path(__file__).with_name("integrity_world.sql")
 DATASETS = ("declaration_items", "declaration_events", "inspector_roster")
 DAYS = 730
-MEMORY_LIMIT = "2500MB"  # DuckDB takes a good quarter more than it is allowed
 RUN = """
 import json, sys, time
 from ml.integrity.catalogue import load_catalogue
@@ -160,12 +159,12 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help=f"write {PAGE.relative_to(ROOT)} as well")
     arguments = parser.parse_args()
     kept = load_settings().paths.root / "bench"
-    facts = machine_facts(load_settings({"memory_limit": MEMORY_LIMIT}))
+    facts = machine_facts(load_settings())
     results = []
     for items in arguments.items:
         home = kept / f"integrity-{items}"
         shutil.rmtree(home, ignore_errors=True)
-        settings = load_settings({"home": home, "memory_limit": MEMORY_LIMIT})
+        settings = load_settings({"home": home})
         results.append(measure_size(settings, items, arguments.officers, arguments.brokers))
         shutil.rmtree(home)
     found = {"machine": facts, "sizes": results}
