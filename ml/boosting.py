@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _SMEARING_MINIMUM_N = 30
-_NOT_XGBOOST = ("objective", "max_rounds", "early_stopping_rounds", "monotone", "min_child_scale")
+_NOT_XGBOOST = ("objective", "max_rounds", "early_stopping_rounds", "monotone", "min_child_scale", "refit")
 
 Callbacks = Sequence[Any]
 
@@ -35,11 +35,13 @@ class Fitted:
         bundle: Ready to score.
         rounds: Rounds kept after early stopping.
         gain: Share of the total gain by feature, largest first.
+        before_refit: The bundle that has not seen the calibration window; scores of that window are its.
     """
 
     bundle: Bundle
     rounds: int
     gain: dict[str, float]
+    before_refit: Bundle
 
 
 def fit_bundle(
@@ -50,9 +52,11 @@ def fit_bundle(
     threads: int,
     vocabularies: Vocabularies | None = None,
 ) -> Fitted:
-    """Fit on the fit window; stop, calibrate and set thresholds on the calibration window.
+    """Fit on the fit window; stop, calibrate and set thresholds on the calibration window; then refit.
 
-    The test window is not touched.
+    The last months hold what is newest, and a model that only stops by them has not learnt it. So with
+    `boosting.refit` both models learn again from all that is known before the test window, which is not
+    touched; the calibrator and the thresholds stay those of scores on items that were not learnt from.
     """
     fit, later = items.take(split.fit), items.take(split.calibration)
     known = dict(vocabularies or {})
@@ -69,20 +73,35 @@ def fit_bundle(
     )
     raw = bundle.score(later.matrix)
     weight = selection_weight(later, config.weights)
-    calibrator = fit_calibrator(raw, later.is_irregular, config.calibration, weight)
-    return Fitted(
-        Bundle(
-            features=bundle.features,
-            probability=booster,
-            calibrator=calibrator,
-            recovery=bundle.recovery,
-            lane_thresholds=lane_thresholds(raw, config),
-            link=link,
-            vocabularies=known,
-        ),
-        booster.num_boosted_rounds(),
-        _gain_shares(booster),
+    first = replace(
+        bundle,
+        calibrator=fit_calibrator(raw, later.is_irregular, config.calibration, weight),
+        lane_thresholds=lane_thresholds(raw, config),
     )
+    final = first
+    if config.boosting.refit and split.train.sum() > split.fit.sum():
+        final = _refit(first, items.take(split.train), config, parameters)
+    return Fitted(final, final.probability.num_boosted_rounds(), _gain_shares(final.probability), first)
+
+
+def _refit(first: Bundle, train: LabelledItems, config: ModelConfig, parameters: dict[str, Any]) -> Bundle:
+    """Return the bundle with both models learnt from `train`, in as many rounds as were kept."""
+    import xgboost
+
+    known = first.vocabularies
+    objective, data = _learning_task(train, config)
+    booster = xgboost.train(
+        {**parameters, **objective, "min_child_weight": _min_child_weight(train, config)},
+        data(train, None, known),
+        num_boost_round=first.probability.num_boosted_rounds(),
+        verbose_eval=False,
+    )
+    booster.set_param({"device": "cpu"})
+    recovery = _fit_recovery(train, None, config, parameters, known)
+    if recovery.kind == first.recovery.kind == "model":
+        # How far the logarithm's mean lies below the mean's logarithm was seen on items not learnt from.
+        recovery = replace(recovery, smearing=first.recovery.smearing)
+    return replace(first, probability=booster, recovery=recovery, link=_link(booster, train, objective))
 
 
 def lane_thresholds(score: Floats, config: ModelConfig) -> dict[str, float]:
@@ -140,10 +159,14 @@ def fit_booster(
     booster = booster[: booster.best_iteration + 1]
     # Scoring reads rows from the main memory, wherever the trees were grown.
     booster.set_param({"device": "cpu"})
+    return booster, _link(booster, fit, objective)
+
+
+def _link(booster: xgboost.Booster, fit: LabelledItems, objective: dict[str, Any]) -> Link | None:
     if objective["objective"] == "binary:logistic":
-        return booster, None
+        return None
     margin = np.asarray(booster.inplace_predict(fit.matrix, predict_type="margin"), dtype=np.float64)
-    return booster, Link(float(margin.mean()), float(margin.std()) or 1.0)
+    return Link(float(margin.mean()), float(margin.std()) or 1.0)
 
 
 _DataOf = Callable[[LabelledItems, Any, Vocabularies], Any]
@@ -192,14 +215,15 @@ def _min_child_weight(fit: LabelledItems, config: ModelConfig) -> float:
 
 def _fit_recovery(
     fit: LabelledItems,
-    later: LabelledItems,
+    later: LabelledItems | None,
     config: ModelConfig,
     parameters: dict[str, Any],
     vocabularies: Vocabularies,
 ) -> Recovery:
     """Regress log1p of the winsorised recovery on the features, among irregular items.
 
-    Too few recoveries: their mean; none: the declared tax. Either way the bundle says so.
+    Too few recoveries: their mean; none: the declared tax. Either way the bundle says so. The way back
+    from the logarithm is measured on `later` where it has enough.
     """
     import xgboost
 
@@ -225,10 +249,13 @@ def _fit_recovery(
         verbose_eval=False,
     )
     booster.set_param({"device": "cpu"})
-    unseen = later.take(later.is_irregular & (later.recovered_usd >= 0))
+    unseen = known if later is None else later.take(later.is_irregular & (later.recovered_usd >= 0))
     judged = unseen if len(unseen) >= _SMEARING_MINIMUM_N else known
-    residual = _log_usd(judged.recovered_usd, cap) - booster.inplace_predict(judged.matrix)
-    return Recovery("model", booster, smearing=float(np.exp(residual).mean()), cap_usd=cap)
+    # A ratio of sums, not Duan's mean of exponential residuals: that takes residuals to be independent of
+    # the prediction, but leaves that are shrunk predict large recoveries too small, and sums fall short.
+    recovered = float(np.exp(_log_usd(judged.recovered_usd, cap)).sum())
+    predicted = float(np.exp(booster.inplace_predict(judged.matrix).astype(np.float64)).sum())
+    return Recovery("model", booster, smearing=recovered / predicted, cap_usd=cap)
 
 
 def _winsorised_at(fit: LabelledItems, config: ModelConfig) -> float:

@@ -70,6 +70,29 @@ def test_the_test_window_has_no_influence(
     assert again.bundle.lane_thresholds == fitted.bundle.lane_thresholds
 
 
+def test_a_refit_learns_the_newest_months(
+    items: LabelledItems, split: Split, small_config: ModelConfig
+) -> None:
+    """A pattern that begins with the calibration window is in the final model; its calibration is not."""
+    place = items.features.index("price__ln_ratio_to_reference")
+    matrix, truth = items.matrix.copy(), items.is_irregular.copy()
+    new = np.random.default_rng(3).random(len(items)) < 0.1
+    matrix[new, place] = 77
+    truth[new & ~split.fit] = True
+    changed = replace(items, matrix=matrix, is_irregular=truth)
+    fitted = fit_bundle(changed, split, small_config, seed=7, threads=1)
+    rows = matrix[new & split.test]
+    assert fitted.bundle.score(rows).mean() > fitted.before_refit.score(rows).mean() + 0.1
+    assert fitted.bundle.calibrator == fitted.before_refit.calibrator
+    assert fitted.bundle.lane_thresholds == fitted.before_refit.lane_thresholds
+    assert fitted.bundle.recovery.smearing == fitted.before_refit.recovery.smearing
+    boosting = small_config.boosting.model_copy(update={"refit": False})
+    without = fit_bundle(
+        changed, split, small_config.model_copy(update={"boosting": boosting}), seed=7, threads=1
+    )
+    np.testing.assert_array_equal(without.bundle.score(rows), fitted.before_refit.score(rows))
+
+
 def test_contributions_sum_to_the_margin(items: LabelledItems, fitted: Fitted) -> None:
     rows = items.matrix[:200]
     total = contributions(fitted.bundle, rows).sum(axis=1)
