@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,13 +36,13 @@ class Fitted:
         bundle: Ready to score.
         rounds: Rounds kept after early stopping.
         gain: Share of the total gain by feature, largest first.
-        before_refit: The bundle that has not seen the calibration window; scores of that window are its.
+        calibration_score: Scores of the calibration window, by models that did not learn from those items.
     """
 
     bundle: Bundle
     rounds: int
     gain: dict[str, float]
-    before_refit: Bundle
+    calibration_score: Floats
 
 
 def fit_bundle(
@@ -52,56 +53,86 @@ def fit_bundle(
     threads: int,
     vocabularies: Vocabularies | None = None,
 ) -> Fitted:
-    """Fit on the fit window; stop, calibrate and set thresholds on the calibration window; then refit.
+    """Fit on the fit window and stop by the calibration window; then learn again from both, and calibrate.
 
     The last months hold what is newest, and a model that only stops by them has not learnt it. So with
-    `boosting.refit` both models learn again from all that is known before the test window, which is not
-    touched; the calibrator and the thresholds stay those of scores on items that were not learnt from.
+    `boosting.refit` both models learn again, in as many rounds, from all that is known before the test
+    window, which is not touched. Calibrator and thresholds need scores of items that were not learnt from:
+    each half of the calibration window is scored by a model that learnt from everything but that half.
+    Without `refit` the first fit stands, and scores the calibration window itself.
     """
     fit, later = items.take(split.fit), items.take(split.calibration)
     known = dict(vocabularies or {})
     parameters = xgboost_parameters(config, items.features, seed, threads)
     booster, link = fit_booster(fit, later, config, parameters, known)
-    bundle = Bundle(
+    recovery = _fit_recovery(fit, later, config, parameters, known)
+    unseen = Bundle(
         features=items.features,
         probability=booster,
         calibrator=fit_calibrator(np.zeros(0), np.zeros(0, dtype=bool), config.calibration),
-        recovery=_fit_recovery(fit, later, config, parameters, known),
+        recovery=recovery,
         lane_thresholds={},
         link=link,
         vocabularies=known,
     )
-    raw = bundle.score(later.matrix)
+    if not config.boosting.refit:
+        bundle, raw = unseen, unseen.score(later.matrix)
+    else:
+        learn = partial(_learn_again, unseen, config=config, parameters=parameters)
+        raw = _halves_scored_by_others(items, split, learn)
+        train = items.take(split.train)
+        bundle = replace(learn(train), recovery=_recovery_again(recovery, train, config, parameters, known))
     weight = selection_weight(later, config.weights)
-    first = replace(
+    final = replace(
         bundle,
         calibrator=fit_calibrator(raw, later.is_irregular, config.calibration, weight),
         lane_thresholds=lane_thresholds(raw, config),
     )
-    final = first
-    if config.boosting.refit and split.train.sum() > split.fit.sum():
-        final = _refit(first, items.take(split.train), config, parameters)
-    return Fitted(final, final.probability.num_boosted_rounds(), _gain_shares(final.probability), first)
+    return Fitted(final, booster.num_boosted_rounds(), _gain_shares(final.probability), raw)
 
 
-def _refit(first: Bundle, train: LabelledItems, config: ModelConfig, parameters: dict[str, Any]) -> Bundle:
-    """Return the bundle with both models learnt from `train`, in as many rounds as were kept."""
+def _learn_again(
+    first: Bundle, train: LabelledItems, config: ModelConfig, parameters: dict[str, Any]
+) -> Bundle:
+    """Return the bundle with its ordering model learnt from `train`, in as many rounds as were kept."""
     import xgboost
 
-    known = first.vocabularies
     objective, data = _learning_task(train, config)
     booster = xgboost.train(
         {**parameters, **objective, "min_child_weight": _min_child_weight(train, config)},
-        data(train, None, known),
+        data(train, None, first.vocabularies),
         num_boost_round=first.probability.num_boosted_rounds(),
         verbose_eval=False,
     )
     booster.set_param({"device": "cpu"})
-    recovery = _fit_recovery(train, None, config, parameters, known)
-    if recovery.kind == first.recovery.kind == "model":
-        # How far the logarithm's mean lies below the mean's logarithm was seen on items not learnt from.
-        recovery = replace(recovery, smearing=first.recovery.smearing)
-    return replace(first, probability=booster, recovery=recovery, link=_link(booster, train, objective))
+    return replace(first, probability=booster, link=_link(booster, train, objective))
+
+
+def _halves_scored_by_others(
+    items: LabelledItems, split: Split, learn: Callable[[LabelledItems], Bundle]
+) -> Floats:
+    """Return scores of the calibration window, each half by a model that did not learn from it."""
+    day = items.registered_day
+    middle = np.quantile(day[split.calibration].astype(np.int64), 0.5)
+    is_first = day.astype(np.int64) < middle
+    score = np.zeros(len(items))
+    for half in (split.calibration & is_first, split.calibration & ~is_first):
+        if half.any():
+            score[half] = learn(items.take(split.train & ~half)).score(items.matrix[half])
+    return score[split.calibration]
+
+
+def _recovery_again(
+    first: Recovery,
+    train: LabelledItems,
+    config: ModelConfig,
+    parameters: dict[str, Any],
+    vocabularies: Vocabularies,
+) -> Recovery:
+    again = _fit_recovery(train, None, config, parameters, vocabularies)
+    # The ratio of sums was seen on items not learnt from; here it would be of items learnt from.
+    is_model = again.kind == first.kind == "model"
+    return replace(again, smearing=first.smearing) if is_model else again
 
 
 def lane_thresholds(score: Floats, config: ModelConfig) -> dict[str, float]:

@@ -89,8 +89,7 @@ class BoostingChoice(Part):
     early_stopping_rounds: int = Field(ge=1)
     refit: bool = Field(
         default=True,
-        description="Learn again, in as many rounds, from all that is known before the test window;"
-        " calibration and lanes stay as the calibration window gave them.",
+        description="Learn again, in as many rounds, from all that is known before the test window.",
     )
     monotone: dict[str, Literal[-1, 1]] = Field(
         default_factory=dict, description="Features whose effect may only fall (-1) or rise (1)."

@@ -197,9 +197,7 @@ def _learn(
         assessment=assessment,
         fairness=fairness,
         example=train.take(np.arange(len(train)) < _EXAMPLE_ROWS),
-        reference=reference_population(
-            items.take(split.fit), items.take(split.calibration), fitted.before_refit
-        ),
+        reference=reference_population(items.take(split.fit), items.take(split.calibration), scored.score),
     )
 
 
