@@ -23,10 +23,11 @@
     {%- set months = run_query(months_to_build(folder, partial, config.require('rebuilds'))).rows -%}
     {%- set files = months | map(attribute='file_name') | list -%}
     {%- set sampled = config.get('sampled', false) -%}
-    {%- if sampled %}{% do forget_samples(months, columns, partial) %}{% endif -%}
+    {%- if sampled %}{% do begin_samples(months, sql, columns, partial) %}{% endif -%}
     {%- for batch in batches(months, var('mart_batch_items')) -%}
         {%- do run_query(write_batch(folder, batch, sql, columns, key, sampled)) -%}
     {%- endfor -%}
+    {%- if sampled %}{% do end_samples(columns) %}{% endif -%}
     {%- do run_query("reset variable period_member; reset variable period_from; reset variable period_to") -%}
     {%- if not partial -%}
         {#- A table without rows is a file without rows, and readers find the columns in it. -#}
@@ -210,7 +211,7 @@
     [{{ found | join(', ') }}]
 {%- endmacro %}
 
-{#- How marts are written. Dictionaries of more values cost more time than they save space. -#}
+{#- How marts are written. Larger dictionaries and closer compression cost more time than they save space. -#}
 {% macro parquet_options() -%}
-    (format parquet, compression zstd, dictionary_size_limit 1000, preserve_order true)
+    (format parquet, compression zstd, compression_level 1, dictionary_size_limit 1000, preserve_order true)
 {%- endmacro %}
