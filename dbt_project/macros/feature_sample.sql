@@ -86,18 +86,31 @@
     {%- set features = features_among(columns) -%}
     {%- set statements %}
     insert into {{ samples_of(this) }} by name
+    select
+        member_iso2,
+        month,
+        feature,
+        items_n,
+        list_sort(known_values) as known_values
     from (
         select
             member_iso2,
-            cast(date_trunc('month', registered_date) as date) as month,
-            count(*) as items_n
-            {%- for feature in features %},
-            list_sort(list(cast({{ feature }} as double)) filter (where {{ feature }} is not null)) as {{ feature }}
-            {%- endfor %}
-        from mart_sample
+            month,
+            feature,
+            count(*) as items_n,
+            list(value) filter (where value is not null) as known_values
+        from (
+            select
+                member_iso2,
+                cast(date_trunc('month', registered_date) as date) as month
+                {%- for feature in features %},
+                cast({{ feature }} as double) as {{ feature }}
+                {%- endfor %}
+            from mart_sample
+        )
+        unpivot include nulls (value for feature in ({{ features | join(', ') }}))
         group by all
-    )
-    unpivot include nulls (known_values for feature in ({{ features | join(', ') }}));
+    );
     drop table mart_sample;
     {%- endset -%}
     {%- do run_query(statements) -%}
