@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from dataclasses import asdict
@@ -318,6 +319,7 @@ def main() -> None:
         try:
             bench = settings.model_copy(update={"home": home})
             before = {name: fact for name, fact in machine_facts(settings).items() if name in OF_A_RUN}
+            before["is_real_time"] = os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO)
             results.append(before | measure_size(bench, items, is_checked=chosen.check))
         finally:
             shutil.rmtree(home, ignore_errors=True)
