@@ -88,7 +88,8 @@ def resolve_columns(
             resolved[field] = None
             continue
         for names in missing:
-            near = next((hint for name in names if (hint := closest(name, unused))), "")
+            hints = (closest(name, some) for some in (unused, header) for name in names)
+            near = next(filter(None, hints), "")
             problems.add(
                 f"column {_either(names)} is missing; the contract maps it to {field}{near}",
                 where=where,
