@@ -46,7 +46,7 @@ _MARTS = ("trade", "features", "scores", "integrity")
 _MARTS_OF_STAGE = {"scores": "after_scoring", "integrity": "integrity"}
 # What a build in parts can take in: the SQL finds the days that these are felt on. Of the others it can
 # where they do not feed features.
-_FOUND_BY_SQL = {"declaration_items", "exchange_rates", "tariff_rates"}
+_FOUND_BY_SQL = {"declaration_items", "declarations", "exchange_rates", "tariff_rates"}
 _FEED_NO_FEATURE = {"declaration_events", "inspector_roster", "aggregate_flows"}
 
 

@@ -46,6 +46,26 @@
     )
 {%- endmacro %}
 
+{#- The same for headers. -#}
+{% macro delete_touched_declarations() -%}
+    delete from {{ this }} as standing
+    where (standing.member_iso2, standing.declaration_id) in (
+        select (changes.member_iso2, changes.declaration_id)
+        from {{ ref('int_declarations__changes') }} as changes
+    )
+{%- endmacro %}
+
+{#- Digest of what a header says of freight and insurance, which its items share; null where it says nothing. -#}
+{% macro charges_fingerprint(headers) -%}
+    case
+        when coalesce({{ headers }}.total_freight, {{ headers }}.total_insurance) is not null
+            then hash(
+                {{ headers }}.total_freight, {{ headers }}.total_insurance, {{ headers }}.total_declared_value,
+                {{ headers }}.freight_currency_code, {{ headers }}.currency_code
+            )
+    end
+{%- endmacro %}
+
 {#-
     Digest of what an item declares: everything but what became of it, and where the row came from.
     `derived` names columns that the query has computed besides.

@@ -135,3 +135,89 @@ def test_what_came_late_is_felt_from_its_day_and_by_its_member(grown: Any) -> No
     assert windows == {"XA": TODAY, "XB": "2024-01-25"}
     changed = {name for name in after if after[name] != before.get(name)}
     assert changed == {"XA-2024-02", "XB-2024-01", "XB-2024-02"}
+
+
+# XB's items leave to their headers what a header says. Freight counts in values, as all are declared FOB.
+APART = f"""
+    select * replace (
+        'FOB' as value_basis_code,
+        if(member_iso2 = 'XB', null, registered_at) as registered_at,
+        if(member_iso2 = 'XB', null, registered_date) as registered_date,
+        if(member_iso2 = 'XB', null, office_code) as office_code,
+        if(member_iso2 = 'XB', null, currency_code) as currency_code,
+        if(member_iso2 = 'XB', null, is_irregular) as is_irregular,
+        if(member_iso2 = 'XB', null, label_at) as label_at
+    ), member_iso2 = 'XB' as is_header_apart
+    from seeded_items
+    where registered_date < date '{TODAY}'
+"""
+HEADERS = """
+    select
+        member_iso2, declaration_id, 1 as declaration_version, 1 as source_rows_n, registered_at, registered_date,
+        office_code, currency_code, 10 + item_no as total_freight, 1 as total_insurance,
+        if({labelled}, is_irregular, null) as is_irregular, if({labelled}, label_at, null) as label_at,
+        '{extract}' as extract_id, '{extract}.csv' as source_file, source_line
+    from seeded_items where item_no = 1 and {which}
+"""
+BEFORE = f"label_at < timestamp '{TODAY}'"
+# Headers of all but ten days of XB, whose items wait, and one day of XA.
+KNOWN_HEADERS = HEADERS.format(
+    labelled=BEFORE,
+    extract="headers-1",
+    which=f"member_iso2 = 'XB' and registered_date < date '{TODAY}' - 10",
+)
+# Those of XA's declarations of one day bring freight; one day of XB comes again, as it was but for its labels.
+LATE_HEADERS = HEADERS.format(
+    labelled=f"({BEFORE} or member_iso2 = 'XB')",
+    extract="headers-2",
+    which="(member_iso2 = 'XA' and registered_date = date '2024-02-05'"
+    " or member_iso2 = 'XB' and registered_date = date '2024-01-25')",
+)
+# What the waiting items wait for.
+LAST_HEADERS = HEADERS.format(
+    labelled=BEFORE,
+    extract="headers-3",
+    which=f"member_iso2 = 'XB' and registered_date >= date '{TODAY}' - 10 and registered_date < date '{TODAY}'",
+)
+
+
+@pytest.fixture(scope="module")
+def headed(seeded: duckdb.DuckDBPyConnection, built: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A warehouse with items whose headers come apart, built as the headers came: digests and windows."""
+    warehouse = type(built)(tmp_path_factory.mktemp("headed"))
+    steps: list[tuple[dict[str, str], dict[str, str]]] = []
+    headers = KNOWN_HEADERS
+    for more in ("", LATE_HEADERS, LAST_HEADERS):
+        headers = f"{headers} union all {more}" if more else headers
+        warehouse.land(seeded, APART, headers=headers)
+        warehouse.dbt(*BUILD)
+        steps.append((warehouse.mart_digests(), _windows(warehouse)))
+    return steps
+
+
+def test_headers_that_came_later_equal_a_build_of_everything(
+    headed: Any, built: Any, seeded: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    for step, headers in (
+        (1, f"{KNOWN_HEADERS} union all {LATE_HEADERS}"),
+        (2, f"{KNOWN_HEADERS} union all {LATE_HEADERS} union all {LAST_HEADERS}"),
+    ):
+        warehouse = type(built)(tmp_path / str(step))
+        warehouse.land(seeded, APART, headers=headers)
+        warehouse.dbt(*BUILD)
+        assert headed[step][0] == warehouse.mart_digests()
+        assert headed[step][0] != headed[step - 1][0]
+
+
+def test_a_header_is_felt_from_what_it_changes(headed: Any, seeded: duckdb.DuckDBPyConnection) -> None:
+    """Freight from the day of the declaration; a label alone from the day after it became visible."""
+    (first_label,) = seeded.sql(
+        f"""
+        select (min(greatest(cast(label_at + interval 14 hours as date), registered_date)) + 1)::varchar
+        from seeded_items
+        where member_iso2 = 'XB' and item_no = 1 and registered_date = date '2024-01-25'
+        and label_at >= timestamp '{TODAY}'
+        """
+    ).fetchall()[0]
+    assert headed[1][1] == {"XA": "2024-02-05", "XB": first_label}
+    assert headed[2][1] == {"XB": "2024-02-10"}
