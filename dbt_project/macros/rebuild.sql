@@ -38,6 +38,15 @@
     where standing.member_iso2 = windows.member_iso2 and standing.{{ date_column }} >= windows.from_date
 {%- endmacro %}
 
+{#- The same for what is kept by month. -#}
+{% macro delete_from_rebuilt_months(month_column) -%}
+    delete from {{ this }} as standing
+    using {{ ref('int_rebuild_windows') }} as windows
+    where
+        standing.member_iso2 = windows.member_iso2
+        and standing.{{ month_column }} >= date_trunc('month', windows.from_date)
+{%- endmacro %}
+
 {#- Before a model of items adds those that new extracts tell about: delete what it has of them. -#}
 {% macro delete_touched_items() -%}
     delete from {{ this }} as standing
