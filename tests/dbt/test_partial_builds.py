@@ -153,8 +153,9 @@ APART = f"""
 """
 HEADERS = """
     select
-        member_iso2, declaration_id, 1 as declaration_version, 1 as source_rows_n, registered_at, registered_date,
-        office_code, currency_code, 10 + item_no as total_freight, 1 as total_insurance,
+        member_iso2, declaration_id, 1 as declaration_version, 1 as source_rows_n,
+        registered_at, registered_date, office_code, currency_code,
+        10 + item_no as total_freight, 1 as total_insurance,
         if({labelled}, is_irregular, null) as is_irregular, if({labelled}, label_at, null) as label_at,
         '{extract}' as extract_id, '{extract}.csv' as source_file, source_line
     from seeded_items where item_no = 1 and {which}
@@ -166,7 +167,7 @@ KNOWN_HEADERS = HEADERS.format(
     extract="headers-1",
     which=f"member_iso2 = 'XB' and registered_date < date '{TODAY}' - 10",
 )
-# Those of XA's declarations of one day bring freight; one day of XB comes again, as it was but for its labels.
+# Those of XA's declarations of one day bring freight; one day of XB comes again, with labels and as it was.
 LATE_HEADERS = HEADERS.format(
     labelled=f"({BEFORE} or member_iso2 = 'XB')",
     extract="headers-2",
@@ -177,7 +178,8 @@ LATE_HEADERS = HEADERS.format(
 LAST_HEADERS = HEADERS.format(
     labelled=BEFORE,
     extract="headers-3",
-    which=f"member_iso2 = 'XB' and registered_date >= date '{TODAY}' - 10 and registered_date < date '{TODAY}'",
+    which=f"member_iso2 = 'XB' and registered_date >= date '{TODAY}' - 10"
+    f" and registered_date < date '{TODAY}'",
 )
 
 
