@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from flows.extract import Source, open_source
-from flows.manifest import item_counts
 from flows.progress import Step, step
 from tidewaiter.contracts import Contract, Extract, load_contract
 from tidewaiter.errors import GateRefused, Problem, TidewaiterError
@@ -79,7 +78,8 @@ def ingest_member(settings: Settings, member: str) -> IngestReport:
         tally = _land_all(settings, contract, files, running)
         receipts = tuple(r for r in landed_receipts(settings.paths) if r.member_iso2 == contract.member)
         _settle(sources, receipts)
-        rows_in, _, quarantined = item_counts(receipts)
+        rows_in = sum(receipt.rows_in for receipt in receipts)
+        quarantined = sum(receipt.rows_quarantined for receipt in receipts)
         running.note(
             f"{tally.landed_now} new of {len(files)} files, {rows_in} rows in, {quarantined} quarantined"
         )

@@ -16,7 +16,9 @@ from tidewaiter.contracts import S3Location, SftpLocation
 from tidewaiter.errors import Problems
 
 _log = logging.getLogger(__name__)
-_CHUNK_BYTES = 1 << 20
+# What a break takes with it is less than this: SFTP answers in such blocks, and a line that breaks off
+# every megabyte must still get on.
+_CHUNK_BYTES = 1 << 15
 _Result = TypeVar("_Result")
 
 

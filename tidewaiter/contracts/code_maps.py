@@ -6,7 +6,9 @@ Both become the same thing as codes written in the contract: source spelling to 
 from __future__ import annotations
 
 import csv
+import gettext
 import io
+import unicodedata
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -32,6 +34,16 @@ _HS_EDITIONS = {
     2017: "H5",
     2022: "H6",
 }
+# Languages of the names in `country_names`, and names that the standard does not have.
+_NAME_LANGUAGES = ("en", "es", "fr", "pt")
+_OTHER_NAMES = {
+    "CZ": ("Czech Republic",),
+    "GB": ("Great Britain", "Gran Bretaña", "Grande-Bretagne", "Grã-Bretanha", "Inglaterra"),
+    "NL": ("Holland", "Holanda"),
+    "RU": ("Russia", "Rusia", "Russie", "Rússia"),
+    "TR": ("Turkey",),
+    "US": ("USA", "U.S.A.", "EE.UU.", "EE. UU.", "EEUU", "EUA"),
+}
 # Incoterms as the trade also writes them.
 _INCOTERM_SPELLINGS = {"C&F": "CFR", "CNF": "CFR", "C+F": "CFR", "CAF": "CIF", "FOT": "FCA", "FOR": "FCA"}
 
@@ -54,6 +66,40 @@ def _iso3166_numeric() -> Codes:
     return {**{code.lstrip("0"): country for code, country in listed.items()}, **listed}
 
 
+def _country_names() -> Codes:
+    """Return names of countries to alpha-2, in the spellings that exports use.
+
+    A name that may mean two countries, such as Korea, is left out.
+    """
+    import pycountry
+
+    found = {
+        spelling: {code}
+        for code, names in _OTHER_NAMES.items()
+        for name in names
+        for spelling in _spellings(name)
+    }
+    for language in _NAME_LANGUAGES:
+        translated = gettext.translation(
+            "iso3166-1", pycountry.LOCALES_DIR, [language], fallback=language == "en"
+        ).gettext
+        for country in pycountry.countries:
+            for kind in ("name", "common_name", "official_name"):
+                if name := getattr(country, kind, None):
+                    whole = translated(name)
+                    # Also without what follows a comma, as in "Bolivia, Plurinational State of".
+                    for spelling in _spellings(whole) | _spellings(whole.partition(",")[0]):
+                        found.setdefault(spelling, set()).add(country.alpha_2)
+    return {name: codes.pop() for name, codes in found.items() if len(codes) == 1}
+
+
+def _spellings(name: str) -> set[str]:
+    """Return a name as it stands, without its accents, and both in capitals."""
+    decomposed = unicodedata.normalize("NFKD", name)
+    plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    return {name, plain, name.upper(), plain.upper()}
+
+
 def _hs_edition() -> Codes:
     spelt: Codes = {edition: edition for edition in _HS_EDITIONS.values()}
     for year, edition in _HS_EDITIONS.items():
@@ -72,6 +118,11 @@ CODE_LISTS: dict[str, tuple[str, Callable[[], Codes]]] = {
     "iso3166_numeric": (
         "ISO 3166-1 numeric country codes to alpha-2, with and without leading zeros",
         _iso3166_numeric,
+    ),
+    "country_names": (
+        "names of countries in English, Spanish, French and Portuguese to alpha-2, also in capitals and"
+        " without accents",
+        _country_names,
     ),
     "hs_edition": (
         "editions of the Harmonized System, such as `2017`, `HS2017`, `H5`, to `H0` to `H6`",

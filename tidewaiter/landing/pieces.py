@@ -13,6 +13,7 @@ from io import BufferedReader
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from tidewaiter import files
 from tidewaiter.contracts import CsvFormat
 from tidewaiter.landing.marks import count_byte
 from tidewaiter.landing.text import PreparedText
@@ -121,6 +122,7 @@ def _contents(
 ) -> Iterator[tuple[bytearray, int]]:
     """Yield each piece as the beginning of a buffer: up to the end of a record that surely ends there."""
     rest = b""
+    let_go_to = 0
     while True:
         for pieces in range(1, _LONGEST_WITHOUT_END + 1):
             content = spare.pop() if spare and pieces == 1 else bytearray(pieces * PIECE_BYTES)
@@ -128,6 +130,8 @@ def _contents(
             with memoryview(content) as view:
                 view[: len(rest)] = rest
                 filled = len(rest) + handle.readinto(view[len(rest) : size])
+            files.let_go(handle.fileno(), let_go_to, handle.tell() - let_go_to)
+            let_go_to = handle.tell()
             is_last = filled < size
             end = filled if is_last else _last_record_end(content, filled, quote)
             if end or is_last:

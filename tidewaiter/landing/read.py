@@ -116,7 +116,7 @@ class CsvRecords:
             pending: deque[Future[tuple[_T, pa.Table]]] = deque()
             for piece in cut(self.text, self.text_format, self.folder):
                 pending.append(pool.submit(self._read_piece, piece, work, idle))
-                if len(pending) > workers:
+                if len(pending) > workers + 1:
                     yield self._collected(pending.popleft())
             while pending:
                 yield self._collected(pending.popleft())

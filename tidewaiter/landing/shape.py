@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tidewaiter import files
 from tidewaiter.landing.staged import SOURCE_LINE
 from tidewaiter.warehouse import quote_identifier, quote_literal
 
@@ -123,6 +125,7 @@ class RowsWriter:
         self.shape = shape
         self._path = path
         self._writer: Any = None
+        self._opened = ExitStack()
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._writing: Future[None] | None = None
 
@@ -132,18 +135,28 @@ class RowsWriter:
     def write(self, rows: pa.Table) -> None:
         """Append landed rows once those before them are written; the first ones decide the encoding."""
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, self.shape.schema, **self.shape.options(rows))
+            self._open(self.shape.options(rows))
         self._wait()
-        self._writing = self._thread.submit(self._writer.write_table, rows, row_group_size=_ROW_GROUP_ROWS)
+        self._writing = self._thread.submit(self._write, rows)
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        try:
-            self._wait()
-        finally:
-            self._thread.shutdown()
-            if self._writer is None:
-                self._writer = pq.ParquetWriter(self._path, self.shape.schema, **self.shape.options())
-            self._writer.close()
+        with self._opened:
+            try:
+                self._wait()
+            finally:
+                self._thread.shutdown()
+                if self._writer is None:
+                    self._open(self.shape.options())
+                self._writer.close()
+
+    def _open(self, options: dict[str, Any]) -> None:
+        self._writer = pq.ParquetWriter(self._path, self.shape.schema, **options)
+        file = self._opened.enter_context(self._path.open("rb"))
+        self._flushed = self._opened.enter_context(files.FlushedBeside(file.fileno(), is_read_again=True))
+
+    def _write(self, rows: pa.Table) -> None:
+        self._writer.write_table(rows, row_group_size=_ROW_GROUP_ROWS)
+        self._flushed.wrote(self._path.stat().st_size)
 
     def _wait(self) -> None:
         if self._writing is not None:

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from tidewaiter.contracts import load_contract
+from tidewaiter.contracts.code_maps import listed_codes
 from tidewaiter.errors import UsageProblem
 from tidewaiter.landing.receipts import extract_fingerprint
 
@@ -123,3 +124,12 @@ def test_editions_and_terms_are_listed(bench, contract_of):
     text = HEADER + "K,1,2024-03-01,C&F,010121,,1,HS2017\nL,1,2024-03-01,DDU,010121,,1,2022\n"
     rows = bench.land(text, contract_of(fields)).rows
     assert [(row["hs_edition_code"], row["incoterm_code"]) for row in rows] == [("H5", "CFR"), ("H6", "DDU")]
+
+
+def test_names_of_countries_in_four_languages_and_none_that_means_two():
+    listed = listed_codes("country_names")
+    same = ("Germany", "Alemania", "ALEMANIA", "Allemagne", "Alemanha")
+    assert {listed[name] for name in same} == {"DE"}
+    assert {listed[name] for name in ("Japón", "JAPON", "Japão")} == {"JP"}
+    assert listed["Bolivia"] == listed["Rusia"].replace("RU", "BO") == "BO"
+    assert "Corea" not in listed  # there are two

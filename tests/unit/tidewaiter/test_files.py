@@ -217,3 +217,35 @@ def test_problems_are_collected_and_raised_once_with_their_exit_code():
 def test_the_closest_name_is_offered_only_where_it_is_close():
     assert closest("office_cod", ["office_code", "hs6"]) == " (did you mean 'office_code'?)"
     assert closest("zzz", ["office_code", "hs6"]) == ""
+
+
+@pytest.mark.parametrize("is_read_again", [True, False])
+def test_a_file_flushed_as_it_grows_holds_what_was_written(tmp_path, monkeypatch, is_read_again):
+    monkeypatch.setattr(files, "_FLUSHED_AT_ONCE_BYTES", 10_000)
+    flushed_sizes = []
+    monkeypatch.setattr(files.os, "fsync", lambda handle: flushed_sizes.append(os.fstat(handle).st_size))
+    parts = [bytes([n]) * 4_999 for n in range(20)]
+    with (
+        (tmp_path / "long").open("wb", buffering=0) as writer,
+        files.FlushedBeside(writer.fileno(), is_read_again=is_read_again) as flushed,
+    ):
+        for part in parts:
+            writer.write(part)
+            flushed.wrote(writer.tell())
+    assert (tmp_path / "long").read_bytes() == b"".join(parts)
+    assert len(flushed_sizes) == len(parts) // 3
+    assert flushed_sizes[0] >= 10_000
+
+
+def test_a_flush_that_fails_is_not_passed_over(tmp_path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "_FLUSHED_AT_ONCE_BYTES", 1)
+    monkeypatch.setattr(files.os, "fsync", fail)
+    with (
+        (tmp_path / "long").open("wb") as writer,
+        pytest.raises(OSError, match="No space left"),
+        files.FlushedBeside(writer.fileno(), is_read_again=False) as flushed,
+    ):
+        flushed.wrote(10)

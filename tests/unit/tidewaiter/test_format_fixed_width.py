@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from pathlib import Path
+
 import pytest
+import yaml
 
 from tidewaiter.errors import TidewaiterError
 
@@ -79,3 +83,13 @@ def test_an_empty_file_and_a_missing_column_are_told(bench, contract_of):
         bench.land("", contract_of(format=fixed()))
     with pytest.raises(TidewaiterError, match="'net' is missing"):
         bench.land(line("A1"), contract_of({"net_kg": {"column": "net"}}, format=fixed()))
+
+
+def test_signs_in_the_last_digit_are_read_as_the_how_to_says(bench, contract_of):
+    page = (Path(__file__).parents[3] / "docs/how-to/map-headers-and-versions.md").read_text("utf-8")
+    value = yaml.safe_load(page.split("mainframes\n\n```yaml\n")[1].partition("```")[0])["declared_value"]
+    value["expression"] = value["expression"].replace("VALOR", "value")
+    lines = [line("A1", value="0001234{"), line("A2", value="0001234E"), line("A3", value="0001234M")]
+    landed = bench.land("\n".join(lines), contract_of({"declared_value": value}, format=fixed()))
+    assert landed.column("declared_value") == [Decimal("123.40"), Decimal("123.45")]
+    assert landed.reasons == {3: ["declared_value: '-00012344' is below the minimum 0"]}

@@ -178,3 +178,137 @@ def test_year_and_month_make_a_period(settings, tmp_path):
     assert entry.guesses["frequency_code"].mapping == {"constant": "M"}
     assert entry.guesses["primary_value_usd"].columns == ("VL_FOB",)
     assert {"flow_code", "classification_code"} <= set(entry.to_fill_in)
+
+
+def test_a_key_of_several_columns_joins_items_to_headers(settings, tmp_path):
+    """The layout of a declaration in two files: office, year and number come first in both."""
+
+    def key(n):
+        return ["118", ("2023", "2024")[n % 2], f"{n // 2 + 1:06d}"]
+
+    samples = [
+        write(
+            tmp_path / "DUA_CAB.txt",
+            [
+                [
+                    *(*key(n), f"202401{n % 28 + 1:02d}", f"{8 + n % 9:02d}{n % 60:02d}"),
+                    *(f"0{9 * n + 10**9}", f"{10 + n / 4:.2f}", "USD"),
+                ]
+                for n in range(120)
+            ],
+            "CADU;ANO_PRESE;NUME_CORRE;FECH_NUMERA;HORA_NUMERA;LIBR_TRIBU;FLETE;MONEDA",
+        ),
+        write(
+            tmp_path / "DUA_DET.txt",
+            [
+                [
+                    *(*key(n), f"{item:04d}", GOODS[n % 6] + "00", COUNTRIES[n % 6]),
+                    *(f"{n * 3.5 + item:.2f}", f"{n * 90 + item / 4:.2f}", f"{n / 8:.3f}"),
+                ]
+                for n in range(120)
+                for item in (1, 2, 3)
+            ],
+            "CADU;ANO_PRESE;NUME_CORRE;NUME_SERIE;PART_NANDI;PAIS_ORIGE;PESO_NETO;FOB_DOLPOL;ADV",
+        ),
+    ]
+    proposal = propose("XK", samples, settings)
+    heads, lines = proposal.extracts
+    assert (heads.dataset, lines.dataset, lines.header) == ("declarations", "declaration_items", "apart")
+    expression = """concat_ws('-', "CADU", "ANO_PRESE", "NUME_CORRE")"""
+    assert [entry.guesses["declaration_id"].mapping for entry in proposal.extracts] == [
+        {"expression": expression}
+    ] * 2
+    found = {name: guess.columns for name, guess in (heads.guesses | lines.guesses).items()}
+    assert found["office_code"] == ("CADU",)
+    assert found["importer_id"] == ("LIBR_TRIBU",)  # and not an amount: it begins with a zero
+    assert found["item_no"] == ("NUME_SERIE",)
+    assert lines.guesses["declared_value"].columns == ("FOB_DOLPOL",)
+    contract = Contract.model_validate(yaml.safe_load(contract_text(proposal)))
+    for sample, entry in zip(samples, contract.extracts, strict=True):
+        trial = try_landing(sample, entry, contract, settings)
+        assert (trial.rows_in, trial.findings) == (trial.rows_sound, ())
+
+
+ASYCUDA = """<a:SAD xmlns:a="urn:sad" status="Assessed"><a:Identification>
+<a:Office_segment><a:Customs_clearance_office_code>KG01</a:Customs_clearance_office_code></a:Office_segment>
+<a:Registration><a:Number>C {n}</a:Number><a:Date>{month}/{day}/24</a:Date></a:Registration>
+<a:Assessment><a:Date/></a:Assessment></a:Identification>
+<a:Traders><a:Consignee><a:Consignee_code>T{trader}</a:Consignee_code></a:Consignee></a:Traders>{items}
+</a:SAD>"""
+ASYCUDA_ITEM = """<a:Item no="{item}"><a:Tarification><a:HScode><a:Commodity_code>{goods}</a:Commodity_code>
+</a:HScode></a:Tarification><a:Goods_description><a:Country_of_origin_code>{country}
+</a:Country_of_origin_code></a:Goods_description><a:Valuation_item>
+<a:Weight_itm><a:Gross_weight_itm>{gross}</a:Gross_weight_itm><a:Net_weight_itm>{net}</a:Net_weight_itm>
+</a:Weight_itm><a:Item_Invoice ccy="USD"><a:Amount_foreign_currency>{value}</a:Amount_foreign_currency>
+</a:Item_Invoice></a:Valuation_item><a:Taxation><a:Item_taxes_amount>{tax}</a:Item_taxes_amount>
+</a:Taxation></a:Item>"""
+
+
+def test_a_document_in_the_style_of_asycuda_is_mapped_whole(settings, tmp_path):
+    declarations = [
+        ASYCUDA.format(
+            n=n,
+            month=n % 12 + 1,
+            day=n % 28 + 1,
+            trader=n % 7,
+            items="".join(
+                ASYCUDA_ITEM.format(
+                    item=item,
+                    goods=GOODS[(n + item) % 6],
+                    country=COUNTRIES[n % 6],
+                    gross=n + 2.5,
+                    net=n + 1.25,
+                    value=n * 70 + item / 4,
+                    tax=n * 7 + 0.5,
+                )
+                for item in range(1, 2 + n % 4)
+            ),
+        )
+        for n in range(1, 80)
+    ]
+    sample = tmp_path / "sad.xml"
+    sample.write_text(f"<Batch>{''.join(declarations)}</Batch>")
+    proposal = propose("XK", [sample], settings)
+    (entry,) = proposal.extracts
+    assert entry.to_fill_in == []
+    found = {name: guess.columns[0].rpartition("/")[2] for name, guess in entry.guesses.items()}
+    assert found == {
+        "declaration_id": "Number",
+        "item_no": "@no",
+        "registered_at": "Date",
+        "office_code": "Customs_clearance_office_code",
+        "importer_id": "Consignee_code",
+        "hs6": "Commodity_code",
+        "hs_national_code": "Commodity_code",
+        "origin_iso2": "Country_of_origin_code",
+        "gross_kg": "Gross_weight_itm",
+        "net_kg": "Net_weight_itm",
+        "currency_code": "@ccy",
+        "declared_value": "Amount_foreign_currency",
+        "declared_tax": "Item_taxes_amount",
+    }
+    contract = Contract.model_validate(yaml.safe_load(contract_text(proposal)))
+    trial = try_landing(sample, contract.extracts[0], contract, settings)
+    assert (trial.rows_in, trial.findings) == (trial.rows_sound, ())
+
+
+@pytest.mark.parametrize(
+    ("countries", "listed"),
+    [
+        (("Alemania", "Japón", "Estados Unidos", "Corea del Sur"), "country_names"),
+        (("ALLEMAGNE", "JAPON", "ETATS-UNIS", "VIET NAM"), "country_names"),
+        (("DEU", "JPN", "USA", "KOR"), "iso3166_alpha3"),
+        (("276", "392", "840", "8"), "iso3166_numeric"),
+    ],
+)
+def test_however_countries_are_written(settings, tmp_path, countries, listed):
+    rows = [
+        [f"D{n // 2}", str(n % 2 + 1), "01.02.2024", f"'{GOODS[n % 6][:6]}", countries[n % 4], f"{n / 8:.3f}"]
+        for n in range(160)
+    ]
+    sample = write(tmp_path / "items.csv", rows, "Declaration;Item;Date;HSCode;Origin;NetMass(t)")
+    (entry,) = propose("XK", [sample], settings).extracts
+    assert entry.dataset == "declaration_items"
+    assert entry.guesses["origin_iso2"].mapping == {"column": "Origin", "codes_list": listed}
+    assert entry.guesses["hs6"].mapping == {"expression": """ltrim("HSCode", '''')"""}
+    assert entry.guesses["net_kg"].mapping == {"column": "NetMass(t)", "unit": "t"}

@@ -45,6 +45,9 @@ def _guess(field: str, column: ColumnProfile, score: float, least: float) -> dic
     basis = f"guessed from the name: {score:.2f}" if score >= least else "guessed from content"
     text = quote_identifier(column.name)
     mapping: dict[str, Any] = {"column": column.name}
+    if column.has_apostrophe:
+        text = f"ltrim({text}, '''')"
+        mapping = {"expression": text}
     if column.hs_has_points:
         text = f"replace({text}, '.', '')"
         mapping = {"expression": text}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tidewaiter.contracts.code_maps import listed_codes
 from tidewaiter.contracts.propose.names import fold, vocabulary
 from tidewaiter.warehouse import quote_identifier, quote_literal
 
@@ -37,8 +38,12 @@ _MONTH_FORMATS = {
 }
 _TIMES = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f")
 _MOST_VALUES = 40
+# Lists in which a column of countries may be written, and how many different values are looked up in them.
+_COUNTRY_LISTS = ("iso3166_alpha3", "iso3166_numeric", "country_names")
+_MOST_COUNTRIES = 300
 _NULL_SPELLINGS = ("-", "--", "NULL", "null", "N/A", "n/a", "\\N", "#N/A", "S/N", "ND", "N/D", "(null)", ".")
 _BLANKS = "\u00a0\u202f"  # no-break blanks between groups of digits
+_OUTER = "' ' || chr(9) || chr(10) || chr(13)"
 _SOME_SHARE = 0.005
 _POINTED_CODE = r"[0-9]{4}([.][0-9]{2}){1,4}"
 _NEARLY_ALL = 0.9
@@ -64,6 +69,10 @@ class ColumnProfile:
         rows: Rows of the sample.
         distinct: Different values.
         number, whole, country, currency: Shares that read as such.
+        padded: Share of whole numbers that begin with a zero, which no amount does.
+        country_list: The list of codes that reads nearly all values as countries, where they are not
+            alpha-2 codes already; see `codes_list` in the contract.
+        has_apostrophe: Nearly all values begin with the apostrophe that keeps digits a text in a spreadsheet.
         hs_digits: Shares by number of digits, of values that look like a commodity code.
         hs_has_points: Commodity codes are written with points, as in 0101.21.00.
         headings: Share of those whose first four digits are a heading of the Harmonized System.
@@ -83,6 +92,9 @@ class ColumnProfile:
     whole: float
     country: float
     currency: float
+    padded: float
+    country_list: str | None
+    has_apostrophe: bool
     hs_digits: dict[int, float]
     hs_has_points: bool
     headings: float
@@ -189,8 +201,9 @@ def profile_column(
 ) -> ColumnProfile:
     """Return what one column of the sample holds."""
     nulls = ", ".join(quote_literal(spelling) for spelling in null_values)
+    text = f"trim(c{position}, {_OUTER})"
     relation = (
-        f"(select case when trim(c{position}) in ({nulls}) then null else trim(c{position}) end as v"
+        f"(select case when {text} in ({nulls}) then null else {text} end as v"
         f" from {quote_identifier(table)})"
     )
     plain = "v"
@@ -201,7 +214,7 @@ def profile_column(
         plain = f"replace({plain}, ',', '.')"
     countries = ", ".join(quote_literal(code) for code in vocabulary()["countries"].split())
     currencies = ", ".join(quote_literal(code) for code in vocabulary()["currencies"].split())
-    rows, values, distinct, number, whole, country, currency = _counts(
+    rows, values, distinct, number, whole, country, currency, padded, quoted = _counts(
         connection,
         f"""
         select
@@ -209,7 +222,9 @@ def profile_column(
             count(*) filter (regexp_full_match({plain}, '[+-]?[0-9]*\\.?[0-9]+')),
             count(*) filter (regexp_full_match(v, '[+-]?[0-9]+')),
             count(*) filter (v in ({countries})),
-            count(*) filter (v in ({currencies}))
+            count(*) filter (v in ({currencies})),
+            count(*) filter (regexp_full_match(v, '0[0-9]+')),
+            count(*) filter (starts_with(v, ''''))
         from {relation}
         """,
     )
@@ -220,7 +235,8 @@ def profile_column(
         f"select count(*) filter (regexp_full_match(v, {quote_literal(_POINTED_CODE)})) from {relation}",
     )
     has_points = pointed > _NEARLY_ALL * values > 0
-    code = "replace(v, '.', '')" if has_points else "v"
+    has_apostrophe = quoted > _NEARLY_ALL * values > 0
+    code = "replace(v, '.', '')" if has_points else "ltrim(v, '''')" if has_apostrophe else "v"
     return ColumnProfile(
         position=position,
         name=name,
@@ -231,6 +247,11 @@ def profile_column(
         whole=share(whole),
         country=share(country),
         currency=share(currency),
+        padded=share(padded),
+        country_list=_country_list(connection, relation, distinct)
+        if country < _NEARLY_ALL * values
+        else None,
+        has_apostrophe=has_apostrophe,
         hs_digits={
             int(digits): share(count)
             for digits, count in connection.execute(
@@ -242,7 +263,9 @@ def profile_column(
             ).fetchall()
         },
         hs_has_points=has_points,
-        headings=_headings(connection, relation, code) if distinct > 1 and number else 0.0,
+        headings=_headings(connection, relation, code)
+        if distinct > 1 and (number or has_apostrophe)
+        else 0.0,
         date_format=date_format,
         is_instant=_are_instants(connection, relation, values),
         is_ambiguous_date=is_ambiguous,
@@ -257,6 +280,18 @@ def profile_column(
         if distinct <= _MOST_VALUES
         else (),
     )
+
+
+def _country_list(connection: duckdb.DuckDBPyConnection, relation: str, distinct: int) -> str | None:
+    """Return the first built-in list that has nearly all different values as countries."""
+    if not 1 < distinct <= _MOST_COUNTRIES:
+        return None
+    values = connection.execute(f"select distinct v from {relation} where v is not null").fetchall()
+    for name in _COUNTRY_LISTS:
+        listed = listed_codes(name)
+        if sum(value in listed for (value,) in values) > _NEARLY_ALL * len(values):
+            return name
+    return None
 
 
 def _date_format(

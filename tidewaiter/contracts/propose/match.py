@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tidewaiter.canonical import Dataset, Field
+from tidewaiter.canonical import Dataset, DatasetName, Field, load_dataset
 from tidewaiter.contracts.propose.commodity import commodity_guesses
 from tidewaiter.contracts.propose.content import ColumnProfile
-from tidewaiter.contracts.propose.names import field_scores, fold
+from tidewaiter.contracts.propose.names import field_scores, fold, spelt_concepts
 from tidewaiter.contracts.propose.values import code_map
 
 FROM_CONTENT = "guessed from content"
@@ -24,7 +24,7 @@ _SURE = 0.95
 _CONFIRMED_BY_CONTENT = 0.05
 _FEW_CODES = 15
 _FEW_FLAGS = 5
-_TONNES = {"tm", "ton", "tons", "tonne", "tonnes", "tonelada", "toneladas"}
+_TONNES = {"t", "tm", "ton", "tons", "tonne", "tonnes", "tonelada", "toneladas"}
 _BASES = ("cif", "fob")
 
 
@@ -90,6 +90,11 @@ def guess_fields(dataset: Dataset, columns: Sequence[ColumnProfile]) -> dict[str
     return {name: guesses.found[name] for name in dataset.by_name if name in guesses.found}
 
 
+def in_order(dataset: DatasetName, guesses: Mapping[str, Guess]) -> dict[str, Guess]:
+    """Return guesses in canonical order."""
+    return {name: guesses[name] for name in load_dataset(dataset).by_name if name in guesses}
+
+
 def _assign_by_name(dataset: Dataset, columns: Sequence[ColumnProfile], guesses: _Guesses) -> None:
     candidates = [
         (score + _CONFIRMED_BY_CONTENT * _is_confirmed(target, column), score, target, column)
@@ -143,6 +148,8 @@ def _derive(dataset: Dataset, columns: Sequence[ColumnProfile], guesses: _Guesse
                 found["value_basis_code"] = Guess(
                     "value_basis_code", {"constant": basis.upper()}, f"named in {value.name!r}"
                 )
+    if "currency_code" not in found and value is not None and "usd" in spelt_concepts(value.name):
+        found["currency_code"] = Guess("currency_code", {"constant": "USD"}, f"named in {value.name!r}")
     if "is_irregular" in found and ("label_at" not in found or found["label_at"].open_question):
         question = "a label says when it was known: map label_at first"
         found["is_irregular"] = replace(found["is_irregular"], open_question=question)
@@ -162,6 +169,8 @@ def _guess(target: Field, column: ColumnProfile, basis: str) -> Guess:
         mapping["formats"] = [column.date_format]
         if column.is_ambiguous_date:
             basis += "; day before month, though the sample would bear the other order"
+    if target.pattern == "[A-Z]{2}" and column.country_list:
+        mapping["codes_list"] = column.country_list
     if target.unit == "kg" and _TONNES & set(fold(column.name).split()):
         mapping["unit"] = "t"
         basis += "; in tonnes"
@@ -183,17 +192,26 @@ def _may_be(target: Field, column: ColumnProfile) -> bool:
     return column.is_empty or all(_conditions(target, column))
 
 
+def _fits_words(target: Field, column: ColumnProfile) -> bool:
+    """Whether the name says nothing that the field cannot be, and what it has to say."""
+    concepts = spelt_concepts(column.name)
+    if target.name == "declaration_id":
+        return "date" not in concepts  # the time of registration is no number of it
+    return target.name != "origin_marking_code" or not concepts.isdisjoint({"marking", "indicator"})
+
+
 def _conditions(target: Field, column: ColumnProfile) -> Iterator[bool]:
+    yield _fits_words(target, column)
     if target.name == "hs6":
         yield column.commodity >= _MOST
     elif target.pattern == "[A-Z]{2}":
-        yield column.country >= _HALF
+        yield column.country >= _HALF or column.country_list is not None
     elif target.pattern == "[A-Z]{3}":
         yield column.currency >= _HALF
     if target.type in ("date", "timestamp"):
         yield column.is_date
     elif target.type == "decimal":
-        yield column.number >= _MOST
+        yield column.number >= _MOST and column.padded < _HALF
     elif target.type == "integer":
         yield column.whole >= _MOST
     elif target.type == "boolean":
@@ -201,8 +219,9 @@ def _conditions(target: Field, column: ColumnProfile) -> Iterator[bool]:
     elif target.code_list:
         yield column.distinct <= _FEW_CODES
     else:
-        # A date between signs is no code and no name.
+        # Neither a date between signs nor an amount with decimals is a code or a name.
         yield not column.is_date or column.whole >= _MOST
+        yield column.number < _MOST or column.whole >= _HALF or column.commodity >= _MOST
 
 
 def _is_confirmed(target: Field, column: ColumnProfile) -> bool:

@@ -76,31 +76,59 @@ def _declaration_and_item(
     connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[ColumnProfile]
 ) -> tuple[ColumnProfile, ColumnProfile] | None:
     """Return two columns that make a key, of which the second counts from 1 within the first."""
-    numbers = [one for one in columns if one.whole == 1 and one.values == one.rows and one.distinct <= _FEW]
+    numbers = [one for one in columns if _may_count(one)]
     many = [one for one in columns if one.values == one.rows and one.distinct > one.rows / _FEW]
     for item in numbers:
         for declaration in many:
-            if item is declaration:
-                continue
-            row = connection.execute(f"""
-                select
-                    sum(rows_n) = sum(items_n), avg(cast(first = 1 and last = items_n as integer)),
-                    max(last)
-                from (
-                    select
-                        count(*) as rows_n, count(distinct item) as items_n, min(item) as first,
-                        max(item) as last
-                    from (
-                        select
-                            c{declaration.position} as declaration,
-                            try_cast(trim(c{item.position}) as integer) as item
-                        from {quote_identifier(table)}
-                    ) group by declaration
-                )
-            """).fetchone()
-            if row and row[0] and row[1] >= _MOST and 1 < row[2] <= _HIGHEST_ITEM:
+            if item is not declaration and counts_within(connection, table, declaration, item):
                 return declaration, item
     return None
+
+
+def counted_item(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Sequence[ColumnProfile],
+    known: Mapping[str, Guess],
+) -> Guess | None:
+    """Return the guess for the number of the item where no name says it, and the declaration is known."""
+    key = known["declaration_id"].columns if "declaration_id" in known else ()
+    declaration = next((one for one in columns if key == (one.name,)), None)
+    if declaration is None or "item_no" in known:
+        return None
+    taken = {name for guess in known.values() for name in guess.columns}
+    for item in columns:
+        is_free = item.name not in taken and [one.name for one in columns].count(item.name) == 1
+        if is_free and _may_count(item) and counts_within(connection, table, declaration, item):
+            basis = f"{FROM_CONTENT}: counts from 1 within the declaration"
+            return Guess("item_no", {"column": item.name}, basis, (item.name,))
+    return None
+
+
+def _may_count(column: ColumnProfile) -> bool:
+    return column.whole == 1 and column.values == column.rows and column.distinct <= _FEW
+
+
+def counts_within(
+    connection: duckdb.DuckDBPyConnection, table: str, declaration: ColumnProfile, item: ColumnProfile
+) -> bool:
+    """Whether one column counts from 1 within the values of another, and the two make a key."""
+    row = connection.execute(f"""
+        select
+            sum(rows_n) = sum(items_n), avg(cast(first = 1 and last = items_n as integer)),
+            max(last)
+        from (
+            select
+                count(*) as rows_n, count(distinct item) as items_n, min(item) as first, max(item) as last
+            from (
+                select
+                    c{declaration.position} as declaration,
+                    try_cast(trim(c{item.position}) as integer) as item
+                from {quote_identifier(table)}
+            ) group by declaration
+        )
+    """).fetchone()
+    return bool(row and row[0] and row[1] >= _MOST and 1 < row[2] <= _HIGHEST_ITEM)
 
 
 def _gross_and_net(

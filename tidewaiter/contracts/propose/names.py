@@ -18,6 +18,7 @@ import yaml
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NO_WORD = re.compile(r"[^a-z0-9]+")
 _NEAR_WORD = 0.84  # of difflib's ratio: one letter more, less or other in a word of six
+_PATH = re.compile(r".*/|\S+\.(?=\S+$)")
 _SHORTEST_STEM = 3
 _WEAK_WEIGHT = 0.5
 _GUESSED_WORD = 0.9  # a word recognised by its letters counts so much of one that is listed
@@ -57,13 +58,18 @@ def similarity(name: str, other: str) -> float:
 
 def field_scores(name: str, dataset: str) -> dict[str, float]:
     """Return for each canonical field of a dataset how well the name spells it, from 0 to 1."""
-    words = _concepts(name)
     scores = {
-        field: max(_agreement(words, _phrase(phrase)) for phrase in phrases)
+        field: max(_path_agreement(name, _phrase(phrase)) for phrase in phrases)
         for field, phrases in vocabulary()["fields"].get(dataset, {}).items()
     }
     # A field of this very name is meant, whatever its words say.
     return scores | {field: 1.0 for field in scores if fold(field) == fold(name)}
+
+
+def _path_agreement(name: str, wanted: tuple[_Word, ...]) -> float:
+    """Return how well a name, or the path of a nested value, agrees: the end of a path says more of it."""
+    whole, end = _agreement(_concepts(name), wanted), _PATH.sub("", name)
+    return whole if end == name else max(whole, (whole + _agreement(_concepts(end), wanted)) / 2)
 
 
 @cache

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from tidewaiter.canonical import DATASETS, Dataset, DatasetName, load_dataset
 from tidewaiter.contracts.propose.apart import with_headers_apart
 from tidewaiter.contracts.propose.content import null_spellings, number_marks, profile_column
-from tidewaiter.contracts.propose.match import Guess, guess_fields
-from tidewaiter.contracts.propose.nameless import has_made_up_names, nameless_guesses
+from tidewaiter.contracts.propose.match import Guess, guess_fields, in_order
+from tidewaiter.contracts.propose.nameless import counted_item, has_made_up_names, nameless_guesses
 from tidewaiter.contracts.propose.sniff import Sample, read_samples
-from tidewaiter.warehouse import open_duckdb
+from tidewaiter.warehouse import open_duckdb, quote_identifier
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _NUMBERS = re.compile(r"\d+(?:[-_.]?\d+)*")
 _GLOB = re.compile(r"([\[\]*?])")
 _LEAST_SHARE = 0.5
+_MOST_KEY_COLUMNS = 5
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class ProposedExtract:
         members: Patterns for the names of the files in an archive; empty where it needs none.
         header: Whether items have their header's values, or headers come apart; see the contract.
         unique_columns: Columns of which each row of the sample has another value.
+        key_columns: The first columns, as many as it takes to tell each row of the sample from the others.
         format: The contract's `format`.
         null_values: Spellings of "no value" that the sample has.
         columns: Columns of the sample, in order.
@@ -55,6 +57,7 @@ class ProposedExtract:
     members: tuple[str, ...] = ()
     header: Literal["on_items", "apart"] = "on_items"
     unique_columns: tuple[str, ...] = ()
+    key_columns: tuple[str, ...] = ()
 
     @property
     def mapped(self) -> dict[str, Guess]:
@@ -146,14 +149,20 @@ def _propose_extract(connection: duckdb.DuckDBPyConnection, sample: Sample) -> P
         for position, name in enumerate(sample.columns)
     ]
     guesses = {name: guess_fields(load_dataset(name), columns) for name in DATASETS}
-    # A header has no commodity; whatever has one is an item with its header's values repeated.
-    is_item = "hs6" in guesses["declaration_items"]
-    fitting = [name for name in DATASETS if name != "declarations" or not is_item]
+    # A header has no commodity; whatever has one is an item with its header's values repeated. Sums have
+    # no numbers of items.
+    excluded = {"declarations"} if "hs6" in guesses["declaration_items"] else set()
+    if (item := guesses["declaration_items"].get("item_no")) is not None and item.columns:
+        excluded.add("aggregate_flows")
+    fitting = [name for name in DATASETS if name not in excluded]
     dataset = max(fitting, key=lambda name: _completeness(load_dataset(name), guesses[name]))
     if dataset == "declaration_items" and has_made_up_names(sample.columns):
         more = nameless_guesses(connection, sample.table, columns, marks, guesses[dataset])
-        found = guesses[dataset] | more
-        guesses[dataset] = {name: found[name] for name in load_dataset(dataset).by_name if name in found}
+        guesses[dataset] = in_order(dataset, guesses[dataset] | more)
+    if dataset == "declaration_items":
+        counted = counted_item(connection, sample.table, columns, guesses[dataset])
+        if counted is not None:
+            guesses[dataset] = in_order(dataset, guesses[dataset] | {"item_no": counted})
     text_format = dict(sample.format)
     if marks.decimal != ".":
         text_format["decimal_mark"] = marks.decimal
@@ -170,7 +179,20 @@ def _propose_extract(connection: duckdb.DuckDBPyConnection, sample: Sample) -> P
         notes=sample.notes,
         members=(_pattern(PurePosixPath(sample.name_in_archive).name),) if sample.name_in_archive else (),
         unique_columns=tuple(column.name for column in columns if column.is_unique),
+        key_columns=_key_columns(connection, sample),
     )
+
+
+def _key_columns(connection: duckdb.DuckDBPyConnection, sample: Sample) -> tuple[str, ...]:
+    """Return the fewest first columns that together are different on each row; none where many do not do."""
+    for size in range(1, min(_MOST_KEY_COLUMNS, len(sample.columns)) + 1):
+        key = ", ".join(f"c{position}" for position in range(size))
+        row = connection.execute(
+            f"select count(*), count(distinct ({key})) from {quote_identifier(sample.table)}"
+        ).fetchone()
+        if row and 1 < row[0] == row[1]:
+            return sample.columns[:size]
+    return ()
 
 
 def _completeness(dataset: Dataset, guesses: dict[str, Guess]) -> tuple[float, int]:
