@@ -16,6 +16,8 @@ from flows.versions import DBT_PROJECT
 from tidewaiter.errors import TidewaiterError
 from tidewaiter.settings import Settings, load_settings
 
+pytestmark = pytest.mark.slow
+
 FROM = date(2024, 2, 10)
 IN_WINDOW = {"XA-2024-02", "XB-2024-02"}
 BEFORE_IT = {"XA-2024-01", "XB-2024-01"}

@@ -1,6 +1,6 @@
 -- noqa: disable=LT02
--- What a build in parts has to look at again: the items of extracts that the standing features do not know, and
--- those that have the rest of their columns from a header that came in one.
+-- What a build in parts has to look at again: the items of extracts that the standing features do not know,
+-- and those that have the rest of their columns from a header that came in one.
 -- depends_on: {{ ref('int_extracts__unbuilt') }}
 with touched as (
     select

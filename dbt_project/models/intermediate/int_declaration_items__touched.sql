@@ -1,6 +1,6 @@
 -- noqa: disable=LT02
--- The items of int_declaration_items__changes as they are now: resolved among several rows, or as they came in
--- a new extract. Both where it is the same row.
+-- The items of int_declaration_items__changes as they are now: resolved among several rows, or as they came
+-- in a new extract. Both where it is the same row.
 with touched as (
     select items.*
     from {{ ref('int_declaration_items__resolved') }} as items

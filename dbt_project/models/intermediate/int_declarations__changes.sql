@@ -1,5 +1,6 @@
 -- noqa: disable=LT02
--- Of the headers of extracts that the standing features do not know, what stood of the charges that items share.
+-- Of the headers of extracts that the standing features do not know, what stood of the charges that items
+-- share.
 -- depends_on: {{ ref('int_extracts__unbuilt') }}
 with touched as (
     select distinct

@@ -1,6 +1,6 @@
 -- noqa: disable=LT02
--- What was declared comes from the lowest version of a header, what became of it from the latest row. A build in
--- parts looks again at the headers of new extracts only.
+-- What was declared comes from the lowest version of a header, what became of it from the latest row. A build
+-- in parts looks again at the headers of new extracts only.
 -- depends_on: {{ ref('int_declarations__changes') }}
 {{ config(
     materialized='in_parts',

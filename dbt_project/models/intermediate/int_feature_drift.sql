@@ -1,7 +1,7 @@
 -- noqa: disable=RF02,LT01,LT02,LT06
--- How far each month's features lie from those of the months before: sum((a - e) ln(a / e)) over bins that hold
--- about a tenth of the reference each, and one for null, the same arithmetic as `ml/drift.py`, which a test
--- compares. A build in parts replaces the months that it makes anew.
+-- How far each month's features lie from those of the months before: sum((a - e) ln(a / e)) over bins that
+-- hold about a tenth of the reference each, and one for null, the same arithmetic as `ml/drift.py`, which a
+-- test compares. A build in parts replaces the months that it makes anew.
 -- depends_on: {{ ref('int_rebuild_windows') }}
 {{ config(
     materialized='in_parts',

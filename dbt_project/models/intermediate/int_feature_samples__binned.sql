@@ -1,6 +1,6 @@
 -- noqa: disable=RF02,LT01,LT02,LT06
--- Each month's sample beside the months before it, and the bins that hold about a tenth of those each. In a build
--- in parts the months that it makes anew.
+-- Each month's sample beside the months before it, and the bins that hold about a tenth of those each. In a
+-- build in parts the months that it makes anew.
 {{ config(materialized='view') }}
 {% set chosen = var('feature_drift') %}
 

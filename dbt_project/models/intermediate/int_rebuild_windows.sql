@@ -2,7 +2,8 @@
 -- What this build makes anew: everything of a member from the first day on which a new, corrected, cancelled
 -- or newly labelled item, a new exchange rate or a new tariff rate can be felt.
 -- depends_on: {{ ref('int_declaration_items__changes') }}, {{ ref('int_declaration_items__touched') }}
--- depends_on: {{ ref('int_inputs') }}, {{ ref('int_declarations__changes') }}, {{ ref('int_declarations__current') }}
+-- depends_on: {{ ref('int_inputs') }}
+-- depends_on: {{ ref('int_declarations__changes') }}, {{ ref('int_declarations__current') }}
 {% if is_partial_build() %}
 with changes as (
     select

@@ -1,4 +1,4 @@
--- noqa: disable=LT02
+-- noqa: disable=LT01,LT02,LT06
 {{ config(post_hook="{{ export_to_parquet() }}") }}
 {% set chosen = var('feature_drift') %}
 
