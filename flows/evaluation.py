@@ -184,7 +184,9 @@ def _tables(spec: WorldSpec) -> list[str]:
     from ml.integrity.inputs import COVERAGE
 
     entries = [entry for entry in load_catalogue() if not spec.indicators or entry.id in spec.indicators]
-    return sorted({COVERAGE, *(table for entry in entries for table in entry.tables)})
+    return sorted(
+        {COVERAGE, *(table for entry in entries for table in [*entry.tables, *entry.optional_tables])}
+    )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import sparse
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -55,8 +55,7 @@ def hypergeometric_sum_tails(
     sums = observed.size
     matrix = sparse.csr_matrix((count, (group, kind)), shape=(sums, len(kinds)))
     mean = kinds[:, 2] * kinds[:, 1] / kinds[:, 0]
-    mass = _masses(kinds)
-    variance = mass @ np.arange(mass.shape[1]) ** 2 - mean**2
+    variance = _variance(kinds, mean)
     highest = matrix @ np.minimum(np.ceil(kinds[:, 1]), kinds[:, 2])
     reach = matrix @ mean + _DEVIATIONS * np.sqrt(np.maximum(matrix @ variance, 0)) + _SLACK
     needed = np.maximum(np.minimum(highest, reach), np.minimum(observed, highest)) + 2
@@ -67,7 +66,7 @@ def hypergeometric_sum_tails(
         step = max(1, _MOST_CELLS // int(size))
         for start in range(0, rows.size, step):
             some = rows[start : start + step]
-            upper[some], lower[some] = _tails(matrix[some], mass, int(size), observed[some])
+            upper[some], lower[some] = _tails(matrix[some], kinds, int(size), observed[some])
     return upper, lower
 
 
@@ -83,30 +82,65 @@ def _kinds(population: Ints, marked: NDArray[np.number], drawn: Ints) -> tuple[F
     return np.column_stack(columns).astype(np.float64), kind.reshape(-1)
 
 
-def _masses(kinds: Floats) -> Floats:
-    """Return the probability masses of each kind of number, one row each, zeros beyond its support."""
-    values = np.arange(int(np.minimum(np.ceil(kinds[:, 1]), kinds[:, 2]).max(initial=0)) + 1)
-    is_single = kinds[:, 0] == 1
-    whole = np.where(is_single[:, None], 1, kinds).astype(np.int64)
-    mass: Floats = stats.hypergeom.pmf(
-        values[None, :], whole[:, 0, None], whole[:, 1, None], whole[:, 2, None]
-    )
-    mass[is_single] = 0.0
-    mass[is_single, 0] = 1 - kinds[is_single, 1]
-    if mass.shape[1] > 1:
-        mass[is_single, 1] = kinds[is_single, 1]
+def _variance(kinds: Floats, mean: Floats) -> Floats:
+    """Return the variance of each kind of number."""
+    population, marked, drawn = kinds.T
+    left = np.where(population > 1, (population - drawn) / np.maximum(population - 1, 1), 1.0)
+    found: Floats = mean * (1 - marked / population) * left
+    return found
+
+
+def _masses(kinds: Floats, points: int) -> Floats:
+    """Return the probability masses of each kind of number at 0 to `points` less one, one row each.
+
+    From the likeliest value outwards by the ratio of neighbours: no factorial of a large population is ever
+    subtracted from another. What lies farther out than `_DEVIATIONS` and `_SLACK` is left out.
+    """
+    population, marked, drawn = kinds.T
+    mass = np.zeros((len(kinds), points))
+    is_single = population == 1
+    mass[is_single, 0], mass[is_single, 1] = 1 - marked[is_single], marked[is_single]
+    many = np.flatnonzero(~is_single)
+    if not many.size:
+        return mass
+    population, marked, drawn = population[many], marked[many], drawn[many]
+    least, most = np.maximum(0, drawn + marked - population), np.minimum(marked, drawn)
+    mode = np.clip(np.floor((marked + 1) * (drawn + 1) / (population + 2)), least, most)
+    spread = np.sqrt(_variance(kinds[many], drawn * marked / population))
+    reach = np.ceil(_DEVIATIONS * spread + _SLACK)
+    # Like with like: rows are as wide as the widest of their chunk.
+    width = np.maximum(np.minimum(most - mode, reach), np.minimum(mode - least, reach)).astype(np.int64)
+    order = np.argsort(width, kind="stable")
+    for chunk in np.array_split(order, max(1, min(order.size, 8))):
+        steps = np.arange(int(width[chunk].max(initial=0)))[None, :]
+        n, m, d, middle = (one[chunk, None] for one in (population, marked, drawn, mode))
+        above, below = middle + steps, middle - steps
+        up = (m - above) * (d - above) / ((above + 1) * (n - m - d + above + 1))
+        down = below * (n - m - d + below) / ((m - below + 1) * (d - below + 1))
+        up[above >= most[chunk, None]] = 0.0
+        down[below <= least[chunk, None]] = 0.0
+        row = np.concatenate(
+            [np.cumprod(down, axis=1)[:, ::-1], np.ones((chunk.size, 1)), np.cumprod(up, axis=1)], axis=1
+        )
+        row /= row.sum(axis=1, keepdims=True)
+        place = (middle - steps.shape[1]).astype(np.int64) + np.arange(row.shape[1])
+        inside = (place >= 0) & (place < points)
+        mass[np.broadcast_to(many[chunk, None], place.shape)[inside], place[inside]] = row[inside]
     return mass
 
 
-def _tails(matrix: sparse.csr_matrix, mass: Floats, points: int, observed: Ints) -> tuple[Floats, Floats]:
+def _tails(matrix: sparse.csr_matrix, kinds: Floats, points: int, observed: Ints) -> tuple[Floats, Floats]:
     used = np.unique(matrix.indices)
-    frequencies = np.arange(points // 2 + 1) * (2 * np.pi / points)
-    waves = np.exp(-1j * np.outer(np.arange(mass.shape[1]), frequencies))
-    transformed = mass[used] @ waves
-    # A logarithm of zero times a count is still the zero that the product has there.
-    modulus = np.log(np.maximum(np.abs(transformed), 1e-300))
     narrow = matrix[:, used]
-    product = np.exp(narrow @ modulus + 1j * (narrow @ np.angle(transformed)))
+    modulus, angle = np.empty((2, used.size, points // 2 + 1))
+    step = max(1, _MOST_CELLS // points)
+    for start in range(0, used.size, step):
+        some = slice(start, start + step)
+        transformed = np.fft.rfft(_masses(kinds[used[some]], points), axis=1)
+        # A logarithm of zero times a count is still the zero that the product has there.
+        modulus[some] = np.log(np.maximum(np.abs(transformed), 1e-300))
+        angle[some] = np.angle(transformed)
+    product = np.exp(narrow @ modulus + 1j * (narrow @ angle))
     distribution = np.clip(np.fft.irfft(product, n=points, axis=1), 0.0, None)
     distribution /= distribution.sum(axis=1, keepdims=True)
     place = np.arange(points)[None, :]

@@ -36,6 +36,19 @@ from tidewaiter.settings import Settings
 logger = logging.getLogger(__name__)
 
 _ROOM = Path(__file__).resolve().parent
+# What every signal rests on. Dossiers, funnels and timelines read signals: no look is made again for them.
+SHARED_MODULES = (
+    "catalogue.py",
+    "exact.py",
+    "inputs.py",
+    "intervals.py",
+    "multiplicity.py",
+    "periods.py",
+    "run.py",
+    "signals.py",
+    "store.py",
+    "indicators/_*.py",
+)
 _NOTE_P = 0.01  # unflagged, yet worth a line
 _PRIORITY_Q = 0.001
 _NOWHERE = "none"
@@ -88,8 +101,14 @@ def run_member(
     Raises:
         ValueError: An indicator returned rows that break the rules of signals; nothing of it is written.
     """
+    # Not at the top: scikit-learn brings it, and reading signals needs neither.
+    from threadpoolctl import threadpool_limits
+
     run = MemberRun(member_iso2)
-    with open_inputs(settings, member_iso2, parameters) as inputs:
+    # Thousands of small products: threads of BLAS would spin for longer than they work, and the last digit of
+    # a sum would depend on how many there are.
+    one_thread = threadpool_limits(limits=1, user_api="blas")
+    with one_thread, open_inputs(settings, member_iso2, parameters) as inputs:
         for entry in load_catalogue():
             if indicators and entry.id not in indicators:
                 continue
@@ -101,10 +120,7 @@ def run_member(
 
 def code_version(entry: Entry) -> str:
     """Return the digest of what computes an indicator: shared modules, its own, its catalogue entry."""
-    own = f"indicators/{entry.module_name}.py"
-    shared = [path.name for path in _ROOM.glob("*.py")]
-    shared += [f"indicators/{path.name}" for path in (_ROOM / "indicators").glob("_*.py")]
-    tree = fingerprint.of_tree(_ROOM, [*shared, own])
+    tree = fingerprint.of_tree(_ROOM, [*SHARED_MODULES, f"indicators/{entry.module_name}.py"])
     return fingerprint.of_json([tree, entry.model_dump(mode="json")])[:12]
 
 

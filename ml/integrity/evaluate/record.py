@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import yaml
 
 from ml.integrity.catalogue import load_catalogue
 from ml.integrity.evaluate.parts import Part
 from ml.integrity.evaluate.rules import Rules, load_rules, rule_for
 from ml.integrity.evaluate.truth import Witnessed
 from ml.integrity.evaluate.worlds import WorldSpec
+from ml.integrity.run import SHARED_MODULES
 from ml.integrity.signals import COMPUTED, NOT_COMPUTABLE
 from ml.integrity.store import read_signals, signals_folder
 from tidewaiter import fingerprint
@@ -23,8 +25,8 @@ from tidewaiter.settings import PROJECT_ROOT, Settings
 from tidewaiter.warehouse import open_duckdb
 
 # What decides the signals of a world: the indicators, the SQL that feeds them, and the generator.
-_SOURCES = (
-    "ml/integrity/*.py",
+SOURCES = (
+    *(f"ml/integrity/{name}" for name in SHARED_MODULES),
     "ml/integrity/catalogue.yaml",
     "ml/integrity/indicators/*.py",
     "ml/integrity/evaluate/parts.py",
@@ -32,8 +34,8 @@ _SOURCES = (
     "ml/integrity/evaluate/truth.py",
     "ml/integrity/evaluate/record.py",
     "ml/integrity/evaluate/worlds.py",
-    "dbt_project/dbt_project.yml",
-    "dbt_project/macros/*.sql",
+    "dbt_project/macros/counts_within_strata.sql",
+    "dbt_project/macros/versions.sql",
     "dbt_project/models/intermediate/integrity/*.sql",
     "dbt_project/models/marts/integrity/*.sql",
     "tidewaiter/synthetic/**/*.py",
@@ -84,7 +86,9 @@ _LOOKED_AT = """
 
 def code_version() -> str:
     """Return the digest of everything that decides a world's signals."""
-    return fingerprint.of_tree(PROJECT_ROOT, _SOURCES)[:12]
+    project = yaml.safe_load((PROJECT_ROOT / "dbt_project" / "dbt_project.yml").read_text(encoding="utf-8"))
+    own = {name: value for name, value in project["vars"].items() if name.startswith("integrity_")}
+    return fingerprint.of_json([fingerprint.of_tree(PROJECT_ROOT, SOURCES), own])[:12]
 
 
 def make_record(

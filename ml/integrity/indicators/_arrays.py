@@ -29,3 +29,11 @@ def groups(table: pa.Table, names: Sequence[str]) -> tuple[NDArray[np.int64], pa
     rows = table.select(names).append_column("_row", pa.array(np.arange(table.num_rows)))
     joined = rows.join(numbered, keys=list(names)).sort_by("_row")
     return integers(joined, "_group"), combinations
+
+
+def codes(table: pa.Table, name: str) -> NDArray[np.int64]:
+    """Return a number for each different value of a column, in the order of their first rows."""
+    encoded: NDArray[np.int64] = (
+        table[name].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    )
+    return encoded

@@ -47,21 +47,34 @@ class Weeks:
         """Return the weeks of counts by week and counterpart."""
         return cls(counts @ counts.T, counts.sum(axis=1))
 
-    def index(self, chosen: Floats) -> Floats:
-        """Return the Herfindahl index of each choice of weeks (rows of 0 and 1); NaN where there is no pair.
+    def indices(self, now: Floats) -> tuple[Floats, Floats]:
+        """Return the Herfindahl index of each choice of weeks (rows of 0 and 1), and of all others.
 
-        Probability that two files of different weeks have the same counterpart.
+        Probability that two files of different weeks have the same counterpart; NaN where there is no pair.
         """
-        files = chosen @ self.files
-        same = ((chosen @ self.products) * chosen).sum(axis=1) - chosen @ np.diag(self.products)
-        pairs = files**2 - chosen @ self.files**2
-        with np.errstate(invalid="ignore", divide="ignore"):
-            found: Floats = np.where(pairs > 0, same / pairs, np.nan)
-        return found
+        # Files, squares of files and products of a week with itself, at once.
+        of_weeks = np.column_stack([self.files, self.files**2, np.diag(self.products)])
+        files, squares, own = (now @ of_weeks).T
+        within = np.einsum("dw,dw->d", now @ self.products, now)
+        # Pairs within now and pairs across; what is left of all pairs is among the others.
+        across = now @ self.products.sum(axis=1) - within
+        all_files, all_squares, all_own = of_weeks.sum(axis=0)
+        beyond = self.products.sum() - within - 2 * across
+        return (
+            _share(within - own, files**2 - squares),
+            _share(beyond - (all_own - own), (all_files - files) ** 2 - (all_squares - squares)),
+        )
 
     def rise(self, now: Floats) -> Floats:
         """Return the index of the weeks of now less that of the others, for each choice."""
-        return self.index(now) - self.index(1 - now)
+        inside, outside = self.indices(now)
+        return inside - outside
+
+
+def _share(same: Floats, pairs: Floats) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Floats = np.where(pairs > 0, same / pairs, np.nan)
+    return found
 
 
 def permuted(now: Mask, draws: int, random: np.random.Generator) -> Floats:
@@ -182,6 +195,6 @@ def _judge(
         np.add.at(counts, (week[start:end], counterpart[start:end]), cells["files"][start:end])
         one = Weeks.of(counts)
         chosen = now[None, :].astype(np.float64)
-        found["index"][place], found["before"][place] = one.index(chosen)[0], one.index(1 - chosen)[0]
+        (found["index"][place],), (found["before"][place],) = one.indices(chosen)
         found["p_value"][place], found["spread"][place] = p_value_of_rise(one, now, first, random, draws)
     return found

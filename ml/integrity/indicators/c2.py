@@ -147,13 +147,14 @@ def _fit(counts: Floats, bins: Bins, left_out: NDArray[np.bool_]) -> tuple[Float
     """
     design = _design(bins)
     inside, observed = design[~left_out], counts[:, ~left_out]
+    products = (inside[:, :, None] * inside[:, None, :]).reshape(len(inside), -1)
     start = np.log(np.maximum(observed, 0.5))
     coefficients = start @ np.linalg.pinv(inside).T
     ridge = 1e-8 * np.eye(DEGREE + 1)
     for _ in range(_STEPS):
         mean = np.exp(np.clip(coefficients @ inside.T, -30, 30))
         working = coefficients @ inside.T + (observed - mean) / mean
-        information = np.einsum("ub,bi,bj->uij", mean, inside, inside) + ridge
+        information = (mean @ products).reshape(-1, DEGREE + 1, DEGREE + 1) + ridge
         score = (mean * working) @ inside
         following = np.linalg.solve(information, score[..., None])[..., 0]
         settled = np.abs(following - coefficients).max() < 1e-7
@@ -161,7 +162,7 @@ def _fit(counts: Floats, bins: Bins, left_out: NDArray[np.bool_]) -> tuple[Float
         if settled:
             break
     mean = np.exp(np.clip(coefficients @ inside.T, -30, 30))
-    information = np.einsum("ub,bi,bj->uij", mean, inside, inside) + ridge
+    information = (mean @ products).reshape(-1, DEGREE + 1, DEGREE + 1) + ridge
     return np.exp(np.clip(coefficients @ design.T, -30, 30)), np.linalg.inv(information)
 
 

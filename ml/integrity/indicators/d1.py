@@ -103,12 +103,19 @@ def _hits(
 def mad_interval(
     counts: Floats, effective_n: Floats, random: np.random.Generator, draws: int = 999
 ) -> tuple[Floats, Floats]:
-    """Return the 95 % interval of the MAD of each row, by the basic bootstrap at the effective number."""
+    """Return the 95 % interval of the MAD of each row, by the basic bootstrap at the effective number.
+
+    Shares drawn anew are normal with the covariance of a multinomial, from the same deviates for all rows: at
+    the numbers that have support nothing else shows in an interval, and it takes a twentieth of the time.
+    """
     shares = counts / np.maximum(counts.sum(axis=1), 1)[:, None]
     low, high = np.zeros(len(counts)), np.zeros(len(counts))
+    deviates = random.standard_normal((draws, len(BENFORD)))
     for unit in range(len(counts)):
-        size = max(int(effective_n[unit]), 1)
-        mad = np.abs(random.multinomial(size, shares[unit], draws) / size - BENFORD).mean(axis=1)
+        root = np.sqrt(shares[unit])
+        beside = deviates * root - np.outer(deviates @ root, shares[unit])
+        drawn = shares[unit] + beside / np.sqrt(max(effective_n[unit], 1.0))
+        mad = np.abs(drawn - BENFORD).mean(axis=1)
         own = np.abs(shares[unit] - BENFORD).mean()
         # What resampling adds to the MAD, sampling has added to it already.
         low[unit], high[unit] = 2 * own - np.quantile(mad, [0.975, 0.025])
@@ -116,31 +123,36 @@ def mad_interval(
 
 
 _DIGITS = """
+-- Pseudonyms are long and meet in many rows: hashes stand for them in grouping.
 with clusters as (
-    select unit_kind, unit_id, cluster_id, sum(values_n) as n, {cluster_sums}
+    select
+        hash(unit_kind, unit_id) as unit_key, hash(cluster_id) as cluster_key,
+        sum(values_n) as n, {cluster_sums}
     from integrity_first_digits
-    group by all
+    group by unit_key, cluster_key
 ),
 -- Variance of a digit's count between clusters under the law, over that of independent values.
 effects as (
     select
-        unit_kind, unit_id, count(*) as clusters, sum(n) ** 2 / sum(n ** 2) as effective_clusters,
+        unit_key, count(*) as clusters, sum(n) ** 2 / sum(n ** 2) as effective_clusters,
         ({between}) / 9 as design_effect
     from clusters
-    group by all
+    group by unit_key
 ),
 units as (
     select
-        unit_kind, unit_id, sum(values_n)::double as n, sum(repeated_values_n)::double as repeated,
+        hash(unit_kind, unit_id) as unit_key,
+        any_value(unit_kind) as unit_kind, any_value(unit_id) as unit_id,
+        sum(values_n)::double as n, sum(repeated_values_n)::double as repeated,
         sum(effective_subheadings * values_n) / sum(values_n) as subheadings,
         sqrt(greatest(
             sum(log_value_squares_sum) / sum(values_n) - (sum(log_value_sum) / sum(values_n)) ** 2, 0
         )) as spread,
         {unit_sums}
     from integrity_first_digits
-    group by all
+    group by unit_key
 )
-select * from units inner join effects using (unit_kind, unit_id) order by unit_kind, unit_id
+select * from units inner join effects using (unit_key) order by unit_kind, unit_id
 """
 
 

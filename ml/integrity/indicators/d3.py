@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ml.integrity.catalogue import Entry
+from ml.integrity.indicators._arrays import codes
 from ml.integrity.inputs import Inputs
 from ml.integrity.signals import no_rows, raw_table
 
@@ -47,10 +48,9 @@ def clustered_slopes(
     unit: Integers, cluster: Integers, x: Floats, y: Floats, weight: Floats, units: int
 ) -> Slopes:
     """Return the weighted least-squares slope of y on x of each unit, jackknifed over its clusters."""
-    key = np.stack([unit, cluster])
-    pairs, place = np.unique(key, axis=1, return_inverse=True)
-    place = place.reshape(-1)
-    owner = pairs[0]
+    kinds = int(cluster.max(initial=0)) + 1
+    pairs, place = np.unique(unit * kinds + cluster, return_inverse=True)
+    owner = pairs // kinds
     moments = [weight, weight * x, weight * y, weight * x * x, weight * x * y]
     by_cluster = [np.bincount(place, one, minlength=owner.size).astype(np.float64) for one in moments]
     by_unit = [np.bincount(owner, moment, minlength=units).astype(np.float64) for moment in by_cluster]
@@ -123,21 +123,18 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
     found = inputs.query(_CELLS)
     if not found.num_rows:
         return no_rows()
-    names = np.stack(
-        [found[name].to_numpy(zero_copy_only=False).astype(str) for name in ("unit_kind", "unit_id")]
+    unit_kind, unit_id, heading, goods = (
+        codes(found, name) for name in ("unit_kind", "unit_id", "heading_code", "hs6")
     )
-    units, unit = np.unique(names, axis=1, return_inverse=True)
-    unit = unit.reshape(-1)
-    _, heading = np.unique(
-        found["heading_code"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True
-    )
-    _, goods = np.unique(found["hs6"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
+    # Rows stand in the order of units.
+    is_first = (np.diff(unit_kind, prepend=-1) != 0) | (np.diff(unit_id, prepend=-1) != 0)
+    unit, units = np.cumsum(is_first) - 1, found.filter(pa.array(is_first))
     rate, discount, n, peers_n = (found[name].to_numpy() for name in ("rate", "discount", "n", "peers_n"))
-    size = units.shape[1]
+    size = units.num_rows
     # The variance of a difference of two means of items that spread alike.
     weight = n * peers_n / (n + peers_n)
-    slopes = clustered_slopes(unit, heading.reshape(-1), rate, discount, weight, size)
-    pairs = np.unique(unit * (goods.max() + 1) + goods.reshape(-1)) // (goods.max() + 1)
+    slopes = clustered_slopes(unit, heading, rate, discount, weight, size)
+    pairs = np.unique(unit * (goods.max() + 1) + goods) // (goods.max() + 1)
     support = np.bincount(pairs, minlength=size).astype(np.float64)
     has_support = (support >= entry.support_minimum) & np.isfinite(slopes.p_value)
     has_support &= slopes.clusters >= entry.options["headings_minimum"]
@@ -147,8 +144,8 @@ def compute(inputs: Inputs, entry: Entry, random: np.random.Generator) -> pa.Tab
     stake = [np.maximum(edge, 0) * exposed for edge in edges]
     return raw_table(
         {
-            "unit_kind": units[0].tolist(),
-            "unit_id": units[1].tolist(),
+            "unit_kind": units["unit_kind"],
+            "unit_id": units["unit_id"],
             "observed": edges[0],
             "expected": np.zeros(size),
             "observed_unit": entry.effect_unit,

@@ -190,11 +190,18 @@ def _edges(
     files: Files, officer: Integers, cells: _Cells, least_files: int = _LEAST_FILES, least_z: float = LEAST_Z
 ) -> Edges:
     """Return the edges worth keeping: met often enough and clearly beyond expectation."""
-    observed = files.counts(officer)[cells.key].astype(np.float64)
+    observed = files.counts(officer)[cells.key]
+    # Most pairs met once or never, and are out before anything is computed of them.
+    often = np.flatnonzero(observed >= least_files)
+    key = cells.key[often]
     edges = Edges(
-        cells.key // files.officers, cells.key % files.officers, observed, cells.expected, cells.variance
+        key // files.officers,
+        key % files.officers,
+        observed[often].astype(np.float64),
+        cells.expected[often],
+        cells.variance[often],
     )
-    kept = (observed >= least_files) & (edges.z >= least_z)
+    kept = edges.z >= least_z
     return Edges(
         edges.party[kept],
         edges.officer[kept],

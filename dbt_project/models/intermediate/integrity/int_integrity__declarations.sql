@@ -1,34 +1,38 @@
 -- What indicators on assignment, lanes and clearance ask of a declaration: its header, once. Where the source
 -- repeats the header on every item the first item has it.
-select
-    member_iso2,
-    declaration_id,
-    min_by(office_code, item_no) as office_code,
-    min_by(registered_at, item_no) as registered_at,
-    min_by(registered_date, item_no) as registered_date,
-    min_by(lane_at, item_no) as lane_at,
-    min_by(assigned_at, item_no) as assigned_at,
-    min_by(released_at, item_no) as released_at,
-    min_by(cancelled_at, item_no) as cancelled_at,
-    min_by(lane_initial_code, item_no) as lane_initial_code,
-    min_by(lane_final_code, item_no) as lane_final_code,
-    min_by(lane_source_code, item_no) as lane_source_code,
-    min_by(queue_code, item_no) as queue_code,
-    min_by(inspector_initial_id, item_no) as inspector_initial_id,
-    min_by(inspector_final_id, item_no) as inspector_final_id,
-    min_by(importer_id, item_no) as importer_id,
-    min_by(declarant_id, item_no) as declarant_id,
-    min_by(is_authorised_operator, item_no) as is_authorised_operator,
-    min_by(transport_document_ref, item_no) as transport_document_ref,
-    min_by(container_ids, item_no) as container_ids,
-    min_by(left(hs6, 2), item_no) as chapter_code,
-    count(*) as items_n,
-    sum(coalesce(declared_tax_usd, 0)) as declared_tax_usd
-from (
+with declarations as (
     select
-        items.*,
-        valued.declared_tax_usd
+        min_by(items.item_index, items.item_no) as item_index,
+        count(*) as items_n,
+        sum(coalesce(valued.declared_tax_usd, 0)) as declared_tax_usd
     from {{ ref('int_declaration_items__current') }} as items
-    inner join {{ ref('int_declaration_items__valued') }} as valued using (item_index)
+    inner join {{ ref('int_declaration_items__valued') }} as valued on items.item_index = valued.item_index
+    group by items.member_iso2, items.declaration_id
 )
-group by member_iso2, declaration_id
+
+select
+    items.member_iso2,
+    items.declaration_id,
+    items.office_code,
+    items.registered_at,
+    items.registered_date,
+    items.lane_at,
+    items.assigned_at,
+    items.released_at,
+    items.cancelled_at,
+    items.lane_initial_code,
+    items.lane_final_code,
+    items.lane_source_code,
+    items.queue_code,
+    items.inspector_initial_id,
+    items.inspector_final_id,
+    items.importer_id,
+    items.declarant_id,
+    items.is_authorised_operator,
+    items.transport_document_ref,
+    items.container_ids,
+    left(items.hs6, 2) as chapter_code,
+    declarations.items_n,
+    declarations.declared_tax_usd
+from declarations
+inner join {{ ref('int_declaration_items__current') }} as items on declarations.item_index = items.item_index

@@ -6,6 +6,7 @@
     'inspector': ('inspector_initial_id', 'declarant_id')
 } %}
 
+-- Pseudonyms are long and meet in many rows: hashes stand for them in grouping.
 with files as (
     {%- for kind, (unit, counterpart) in kinds.items() %}
     select
@@ -14,6 +15,8 @@ with files as (
         '{{ kind }}' as unit_kind,
         {{ unit }} as unit_id,
         {{ counterpart }} as counterpart_id,
+        hash(member_iso2, '{{ kind }}', {{ unit }}) as unit_key,
+        hash({{ counterpart }}) as counterpart_key,
         cast(date_trunc('week', registered_date) as date) as week_date
     from {{ ref('int_integrity__declarations') }}
     where {{ unit }} is not null and {{ counterpart }} is not null
@@ -25,27 +28,20 @@ with files as (
 
 -- Who never has enough files to be tested needs no row.
 large_units as (
-    select
-        member_iso2,
-        unit_kind,
-        unit_id
+    select unit_key
     from files
-    group by all
+    group by unit_key
     having count(*) >= {{ var('integrity_least_files') }}
 )
 
 select
-    files.member_iso2,
+    any_value(files.member_iso2) as member_iso2,
     files.month,
-    files.unit_kind,
-    files.unit_id,
-    files.counterpart_id,
+    any_value(files.unit_kind) as unit_kind,
+    any_value(files.unit_id) as unit_id,
+    any_value(files.counterpart_id) as counterpart_id,
     files.week_date,
     cast(count(*) as integer) as files_n
 from files
-semi join large_units
-    on
-        files.member_iso2 = large_units.member_iso2
-        and files.unit_kind = large_units.unit_kind
-        and files.unit_id = large_units.unit_id
-group by all
+semi join large_units on files.unit_key = large_units.unit_key
+group by files.unit_key, files.counterpart_key, files.month, files.week_date

@@ -9,6 +9,7 @@
     'inspector': ('inspector_initial_id', 'coalesce(importer_id, declaration_id)')
 } %}
 
+-- Pseudonyms are long and meet in many rows: rows are compared and grouped by hashes.
 with valued as (
     select
         *,
@@ -28,11 +29,13 @@ all_units as (
         '{{ kind }}' as unit_kind,
         {{ unit }} as unit_id,
         {{ cluster }} as cluster_id,
+        hash(member_iso2, '{{ kind }}', {{ unit }}) as unit_key,
+        hash({{ cluster }}) as cluster_key,
         hs6,
-        declared_value,
-        declared_value_usd,
         log_value,
-        first_digit
+        first_digit,
+        hash(unit_key, month, declared_value) as same_value_key,
+        hash(unit_key, month, round(declared_value_usd, 2)) as same_usd_key
     from valued
     where {{ unit }} is not null
     {%- if not loop.last %}
@@ -42,58 +45,42 @@ all_units as (
 ),
 
 large_units as (
-    select
-        member_iso2,
-        unit_kind,
-        unit_id
+    select unit_key
     from all_units
-    group by all
+    group by unit_key
     having count(*) >= {{ var('integrity_least_values') }}
 ),
 
--- Pseudonyms are long: a hash stands for what is partitioned by.
 units as (
-    select
-        all_units.*,
-        count(*) over same_value as same_value_n,
-        count(*) over same_usd as same_usd_n
+    select all_units.*
     from all_units
-    semi join large_units
-        on
-            all_units.member_iso2 = large_units.member_iso2
-            and all_units.unit_kind = large_units.unit_kind
-            and all_units.unit_id = large_units.unit_id
-    window
-        same_value as (
-            partition by
-                hash(
-                    all_units.member_iso2, all_units.month, all_units.unit_kind, all_units.unit_id,
-                    all_units.declared_value
-                )
-        ),
-        same_usd as (
-            partition by
-                hash(
-                    all_units.member_iso2, all_units.month, all_units.unit_kind, all_units.unit_id,
-                    round(all_units.declared_value_usd, 2)
-                )
-        )
+    semi join large_units on all_units.unit_key = large_units.unit_key
+),
+
+repeated_values as (
+    select same_value_key
+    from units
+    group by same_value_key
+    having count(*) > 1
+),
+
+repeated_usd as (
+    select same_usd_key
+    from units
+    group by same_usd_key
+    having count(*) > 1
 ),
 
 -- As many subheadings of equal weight would be as unlike each other (inverse Herfindahl index).
 assortments as (
     select
-        member_iso2,
+        unit_key,
         month,
-        unit_kind,
-        unit_id,
         pow(sum(items_n), 2) / sum(pow(items_n, 2)) as effective_subheadings
     from (
         select
-            member_iso2,
+            unit_key,
             month,
-            unit_kind,
-            unit_id,
             hs6,
             count(*) as items_n
         from units
@@ -107,25 +94,24 @@ of_units as (
         units.member_iso2,
         units.month,
         units.unit_kind,
-        units.unit_id,
-        units.cluster_id,
+        units.unit_key,
+        any_value(units.unit_id) as unit_id,
+        any_value(units.cluster_id) as cluster_id,
         cast(count(*) as integer) as values_n,
         {%- for digit in range(1, 10) %}
         cast(count(*) filter (where units.first_digit = {{ digit }}) as integer) as digit_{{ digit }}_n,
         {%- endfor %}
-        cast(count(*) filter (where units.same_value_n > 1 or units.same_usd_n > 1) as integer)
-            as repeated_values_n,
+        cast(
+            count(*) filter (
+                where repeated_values.same_value_key is not null or repeated_usd.same_usd_key is not null
+            ) as integer
+        ) as repeated_values_n,
         sum(units.log_value) as log_value_sum,
-        sum(pow(units.log_value, 2)) as log_value_squares_sum,
-        any_value(assortments.effective_subheadings) as effective_subheadings
+        sum(pow(units.log_value, 2)) as log_value_squares_sum
     from units
-    inner join assortments
-        on
-            units.member_iso2 = assortments.member_iso2
-            and units.month = assortments.month
-            and units.unit_kind = assortments.unit_kind
-            and units.unit_id = assortments.unit_id
-    group by all
+    left join repeated_values on units.same_value_key = repeated_values.same_value_key
+    left join repeated_usd on units.same_usd_key = repeated_usd.same_usd_key
+    group by units.member_iso2, units.month, units.unit_kind, units.unit_key, units.cluster_key
 ),
 
 of_all_others as (
@@ -144,14 +130,25 @@ of_all_others as (
         sum(pow(all_units.log_value, 2)) as log_value_squares_sum,
         cast(null as double) as effective_subheadings
     from all_units
-    anti join large_units
-        on
-            all_units.member_iso2 = large_units.member_iso2
-            and all_units.unit_kind = large_units.unit_kind
-            and all_units.unit_id = large_units.unit_id
+    anti join large_units on all_units.unit_key = large_units.unit_key
     group by all
 )
 
-select * from of_units
+select
+    of_units.member_iso2,
+    of_units.month,
+    of_units.unit_kind,
+    of_units.unit_id,
+    of_units.cluster_id,
+    of_units.values_n,
+    {%- for digit in range(1, 10) %}
+    of_units.digit_{{ digit }}_n,
+    {%- endfor %}
+    of_units.repeated_values_n,
+    of_units.log_value_sum,
+    of_units.log_value_squares_sum,
+    assortments.effective_subheadings
+from of_units
+inner join assortments on of_units.unit_key = assortments.unit_key and of_units.month = assortments.month
 union all
 select * from of_all_others

@@ -2,6 +2,10 @@
 -- and `broker_files_n` are the broker's. Under an even draw the files of both are a hypergeometric number,
 -- for each shift. Shifts with the same three numbers are counted together. Shifts in which one inspector had
 -- everything tell nothing.
+{% set numbers -%}
+(strata.stratum_files_n << 42) + (inspectors.inspector_files_n << 21) + brokers.broker_files_n
+{%- endset %}
+
 -- Pseudonyms are long and meet in many rows: hashes stand for them until the end.
 with files as (
     select
@@ -57,27 +61,52 @@ pairs as (
     group by all
 ),
 
-counted as (
+-- Once for every shift that both are in, and once more with what they had of each other in it. The three
+-- numbers of a shift are one key.
+met as (
     select
         brokers.member_iso2,
         brokers.month,
         brokers.office_code,
         brokers.broker_key,
         inspectors.inspector_key,
-        strata.stratum_files_n,
-        inspectors.inspector_files_n,
-        brokers.broker_files_n,
-        count(*) as strata_n,
-        sum(coalesce(pairs.pair_files_n, 0)) as observed_files_n
+        {{ numbers }} as numbers_key,
+        1 as strata_n,
+        0 as observed_files_n
     from brokers
     inner join strata on brokers.stratum_key = strata.stratum_key
     inner join inspectors on brokers.stratum_key = inspectors.stratum_key
-    left join pairs
-        on
-            brokers.stratum_key = pairs.stratum_key
-            and brokers.broker_key = pairs.broker_key
-            and inspectors.inspector_key = pairs.inspector_key
-    group by all
+    union all
+    select
+        brokers.member_iso2,
+        brokers.month,
+        brokers.office_code,
+        brokers.broker_key,
+        inspectors.inspector_key,
+        {{ numbers }} as numbers_key,
+        0 as strata_n,
+        pairs.pair_files_n as observed_files_n
+    from pairs
+    inner join brokers on pairs.stratum_key = brokers.stratum_key and pairs.broker_key = brokers.broker_key
+    inner join inspectors
+        on pairs.stratum_key = inspectors.stratum_key and pairs.inspector_key = inspectors.inspector_key
+    inner join strata on pairs.stratum_key = strata.stratum_key
+),
+
+counted as (
+    select
+        member_iso2,
+        month,
+        office_code,
+        broker_key,
+        inspector_key,
+        numbers_key >> 42 as stratum_files_n,
+        (numbers_key >> 21) & 2097151 as inspector_files_n,
+        numbers_key & 2097151 as broker_files_n,
+        sum(strata_n) as strata_n,
+        sum(observed_files_n) as observed_files_n
+    from met
+    group by member_iso2, month, office_code, broker_key, inspector_key, numbers_key
 ),
 
 broker_names as (

@@ -13,9 +13,6 @@ small as (
         items.member_iso2,
         items.declaration_id,
         cast(date_trunc('month', min(items.registered_date)) as date) as month,
-        min(items.office_code) as office_code,
-        min(items.importer_id) as importer_id,
-        min(items.declarant_id) as declarant_id,
         min(items.chapter_code) as chapter_code,
         sum(items.declared_value_usd) as value_usd,
         -- Null where a rate is missing: revenue at stake is then not told.
@@ -44,9 +41,9 @@ select
     small.member_iso2,
     small.month,
     small.declaration_id,
-    small.office_code,
-    small.importer_id,
-    small.declarant_id,
+    declarations.office_code,
+    declarations.importer_id,
+    declarations.declarant_id,
     small.chapter_code,
     declarations.registered_at,
     importers.importer_since_at,
@@ -56,4 +53,4 @@ from small
 inner join {{ ref('int_integrity__declarations') }} as declarations
     on small.member_iso2 = declarations.member_iso2 and small.declaration_id = declarations.declaration_id
 left join importers
-    on small.member_iso2 = importers.member_iso2 and small.importer_id = importers.importer_id
+    on declarations.member_iso2 = importers.member_iso2 and declarations.importer_id = importers.importer_id

@@ -19,7 +19,7 @@ def test_index_is_the_share_of_pairs_of_different_weeks_with_one_counterpart() -
     chosen = np.array([1, 0, 1, 1, 0, 1])
     pairs = [(a, b) for a, b in combinations([f for f in files if chosen[f[0]]], 2) if a[0] != b[0]]
     expected = np.mean([a[1] == b[1] for a, b in pairs])
-    assert np.isclose(Weeks.of(counts).index(chosen[None, :].astype(float))[0], expected)
+    assert np.isclose(Weeks.of(counts).indices(chosen[None, :].astype(float))[0][0], expected)
 
 
 def test_a_rise_is_as_rare_as_its_p_value_says_whatever_the_shares() -> None:
