@@ -86,8 +86,8 @@ def markdown(report: Any) -> str:
 def moved_features(settings: Settings) -> list[dict[str, Any]]:
     """Return the watched features whose latest month lies beyond a limit, by member, the farthest first.
 
-    Read from `features.feature_drift`; empty where nothing moved or features were not built yet. Medians are
-    in the unit of the feature, shares are fractions.
+    Read from `features.feature_drift`; empty where nothing moved or features were not built yet. Means and
+    medians are in the unit of the feature, shares are fractions.
     """
     mart = mart_path(settings.paths, "features", "feature_drift")
     if not mart.is_file():
@@ -97,7 +97,7 @@ def moved_features(settings: Settings) -> list[dict[str, Any]]:
             f"""
             select
                 member_iso2, feature, strftime(month, '%Y-%m') as month, verdict, psi, psi_by_chance,
-                null_share, reference_null_share, median, reference_median
+                null_share, reference_null_share, mean, reference_mean, median, reference_median
             from read_parquet({quote_literal(mart)})
             where is_latest and is_watched and verdict in ('moderate shift', 'large shift')
             order by member_iso2, psi - psi_by_chance desc, feature

@@ -85,7 +85,10 @@ select
     list_aggregate(known_values, 'quantile_cont', 0.9) as last_decile,
     coalesce(reference_items_n, 0) as reference_items_n,
     (reference_items_n - reference_known_n) / reference_items_n as reference_null_share,
+    list_avg(reference_values) as reference_mean,
+    list_aggregate(reference_values, 'quantile_cont', 0.1) as reference_first_decile,
     list_aggregate(reference_values, 'quantile_cont', 0.5) as reference_median,
+    list_aggregate(reference_values, 'quantile_cont', 0.9) as reference_last_decile,
     round(list_sum(list_transform(
         range(1, len(expected) + 1),
         lambda bin: (actual[bin] / list_sum(actual) - expected[bin] / list_sum(expected))

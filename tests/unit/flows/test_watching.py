@@ -85,7 +85,8 @@ def test_features_beyond_their_limits_are_listed(tmp_path: Path) -> None:
         """
         select
             member_iso2, feature, date '2025-06-01' as month, verdict, psi, 0.02 as psi_by_chance,
-            0.0 as null_share, 0.0 as reference_null_share, 1.5 as median, 1.0 as reference_median,
+            0.0 as null_share, 0.0 as reference_null_share, 1.5 as mean, 1.0 as reference_mean,
+            1.5 as median, 1.0 as reference_median,
             is_latest, is_watched
         from (values
             ('XB', 'price__robust_z', 'large shift', 0.5, true, true),

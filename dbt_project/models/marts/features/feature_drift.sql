@@ -22,7 +22,10 @@ select
     last_decile,
     cast(reference_items_n as integer) as reference_items_n,
     reference_null_share,
+    reference_mean,
+    reference_first_decile,
     reference_median,
+    reference_last_decile,
     case when is_judged then psi end as psi,
     case when is_judged then psi_by_chance end as psi_by_chance,
     not (
