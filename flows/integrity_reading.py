@@ -155,7 +155,10 @@ def read_flagged(
 def write_funnels(
     settings: Settings, members: Sequence[str] | None, indicator: str, folder: Path
 ) -> list[Path]:
-    """Draw the last look of an indicator, one picture for each member and kind of unit. It names nobody."""
+    """Draw the last look of an indicator: a picture for each member, kind of unit and what is counted of it.
+
+    It names nobody.
+    """
     from ml.integrity import funnel
     from ml.integrity.catalogue import load_catalogue
     from ml.integrity.combine import combine_entities
@@ -168,20 +171,25 @@ def write_funnels(
         combine_entities(connection)
         kinds = _rows(
             connection,
-            "select distinct member_iso2, unit_kind from latest"
+            "select distinct member_iso2, unit_kind, observed_unit from latest"
             " where indicator_id = ? and p_value is not null order by all",
             [indicator],
         )
         for kind in kinds:
             rows = connection.execute(
-                "select * from latest where indicator_id = ? and member_iso2 = ? and unit_kind = ?",
+                "select * from latest where indicator_id = ? and member_iso2 = ? and unit_kind = ?"
+                " and observed_unit = ?",
                 [indicator, *kind.values()],
             ).to_arrow_table()
             found = funnel.funnel_of(rows)
             if found is not None:
                 period = f"{rows['period_start'][0]} to {rows['period_end'][0]}"
                 subtitle = f"{kind['member_iso2']}, {kind['unit_kind']}, {period}; {found.x.size:,} tested"
-                words = "-".join(kind["unit_kind"].replace(",", "").replace(":", "").split())
+                same_kind = [
+                    one for one in kinds if one | {"observed_unit": ""} == kind | {"observed_unit": ""}
+                ]
+                named = f"{kind['unit_kind']} {kind['observed_unit'] if len(same_kind) > 1 else ''}"
+                words = "-".join(named.replace(",", "").replace(":", "").split())
                 name = f"{indicator}-{kind['member_iso2']}-{words}.png"
                 figure = funnel.draw(found, f"{indicator}: {entry.title}", subtitle)
                 written.append(write_png(figure, folder / name))

@@ -223,6 +223,7 @@ def _worded(row: dict[str, Any], catalogue: dict[str, Entry]) -> dict[str, Any]:
         "question": entry.question if entry else "",
         "limits": entry.limits if entry else (),
         "support_unit": entry.support_unit if entry else "",
+        "tested_months": int(entry.options.get("tested_months", 0)) if entry else 0,
         "other": other,
     }
 
@@ -305,15 +306,16 @@ def _funnels(
     connection: duckdb.DuckDBPyConnection, entity: Entity, tested: list[dict[str, Any]]
 ) -> list[tuple[str, Figure_]]:
     """Draw the indicators that flag the entity; where none does, the one that comes nearest."""
-    shown: dict[tuple[str, str], dict[str, Any]] = {}
+    shown: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in tested:
         if row["is_flagged"] or not shown:
-            shown.setdefault((row["indicator_id"], row["unit_kind"]), row)
+            shown.setdefault((row["indicator_id"], row["unit_kind"], row["observed_unit"]), row)
     pictures = []
-    for (indicator, kind), row in list(shown.items())[:_MOST_FUNNELS]:
+    for (indicator, kind, counted), row in list(shown.items())[:_MOST_FUNNELS]:
         rows: pa.Table = connection.execute(
-            "select * from latest where member_iso2 = ? and indicator_id = ? and unit_kind = ?",
-            [entity.member_iso2, indicator, kind],
+            "select * from latest where member_iso2 = ? and indicator_id = ? and unit_kind = ?"
+            " and observed_unit = ?",
+            [entity.member_iso2, indicator, kind, counted],
         ).to_arrow_table()
         found = funnel.funnel_of(rows, entity.entity_id)
         if found is not None:

@@ -84,7 +84,7 @@ def draw(funnel: Funnel, title: str, subtitle: str) -> Figure:
     figure, axes = _canvas(title, subtitle, 4.6)
     for limits, style, share in ((funnel.inner, "--", INNER), (funnel.outer, "-", OUTER)):
         for place, limit in enumerate(limits):
-            label = f"about {1 - share:.1%} of what chance makes lies within" if place == 0 else None
+            label = f"about {100 * (1 - share):g} % of what chance makes lies within" if place == 0 else None
             axes.plot(funnel.grid, limit, color=_LINE, lw=1.1, linestyle=style, label=label)
     axes.axhline(funnel.centre, color=_LINE, lw=0.8)
     plain = ~funnel.is_flagged & ~funnel.is_own
@@ -94,17 +94,23 @@ def draw(funnel: Funnel, title: str, subtitle: str) -> Figure:
         axes.scatter(
             funnel.x[flagged], funnel.y[flagged], s=34, marker="D", color=_FLAG, lw=0, label="to be checked"
         )
-    if funnel.is_own.any():
-        axes.scatter(
-            funnel.x[funnel.is_own],
-            funnel.y[funnel.is_own],
-            s=60,
-            marker="D",
-            facecolor=_OWN,
-            edgecolor="white",
-            label="this dossier",
-            zorder=5,
-        )
+    own = (
+        (funnel.is_own & ~funnel.is_flagged, "white", 1.0, "this dossier"),
+        (funnel.is_own & funnel.is_flagged, _FLAG, 2.4, "this dossier, to be checked"),
+    )
+    for points, edge, width, label in own:
+        if points.any():
+            axes.scatter(
+                funnel.x[points],
+                funnel.y[points],
+                s=64,
+                marker="D",
+                facecolor=_OWN,
+                edgecolor=edge,
+                linewidth=width,
+                label=label,
+                zorder=5,
+            )
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     within_a_decade = funnel.grid[-1] < 8 * funnel.grid[0]

@@ -2,7 +2,8 @@
 
 `make bench`, or `python tests/bench/integrity.py --items 1000000 10000000`. Landed rows come from
 `integrity_world.sql`, each measurement is a process of its own, with its peak memory. Then the newest month
-is changed, and the run is measured that computes only what rests on it.
+is changed, and the run is measured that computes only what rests on it. Results are kept as JSON under
+`TIDEWAITER_HOME/bench`; with `--page` they and the reference page in the repository are written as well.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from integrity_page import integrity_page
 from rich.console import Console
 from rich.table import Table
 from run_steps import Step, machine_facts, measure
@@ -26,7 +28,10 @@ from tidewaiter.landing import write_schema_files
 from tidewaiter.marts import mart_path, prepare_staging, swap_staged
 from tidewaiter.settings import Settings, load_settings
 
-PROJECT = Path(__file__).parents[2] / "dbt_project"
+ROOT = Path(__file__).parents[2]
+PROJECT = ROOT / "dbt_project"
+PAGE = ROOT / "docs" / "reference" / "integrity-speed.md"
+KEPT = ROOT / "tests" / "bench" / "results" / "integrity.json"
 WORLD_SQL = Path(__file__).with_name("integrity_world.sql")
 DATASETS = ("declaration_items", "declaration_events", "inspector_roster")
 DAYS = 730
@@ -152,8 +157,10 @@ def main() -> None:
     parser.add_argument("--items", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--officers", type=int, default=300)
     parser.add_argument("--brokers", type=int, default=2_000)
+    parser.add_argument("--page", action="store_true", help=f"write {PAGE.relative_to(ROOT)} as well")
     arguments = parser.parse_args()
     kept = load_settings().paths.root / "bench"
+    facts = machine_facts(load_settings({"memory_limit": MEMORY_LIMIT}))
     results = []
     for items in arguments.items:
         home = kept / f"integrity-{items}"
@@ -161,9 +168,11 @@ def main() -> None:
         settings = load_settings({"home": home, "memory_limit": MEMORY_LIMIT})
         results.append(measure_size(settings, items, arguments.officers, arguments.brokers))
         shutil.rmtree(home)
-    write_json_atomically(
-        kept / "integrity.json", {"machine": machine_facts(load_settings()), "results": results}
-    )
+    found = {"machine": facts, "sizes": results}
+    write_json_atomically(kept / "integrity.json", found)
+    if arguments.page:
+        write_json_atomically(KEPT, found)
+        PAGE.write_text(integrity_page(facts, results), encoding="utf-8")
     table = Table("items", "step", "seconds", "CPU seconds", "peak GiB", box=None)
     for result in results:
         for step in result["steps"]:

@@ -224,6 +224,32 @@ def test_a_supervisors_dossier_lists_the_declarations_moved(settings: Settings) 
     text = Page(write_dossier(settings, supervisor, "case 8, overrides").path).text
     assert "D1 2024-02-02" in text
     assert "of 1 in all" in text
+    # The look has twelve months, the test the last three of them.
+    assert "in the last 3 months of 2024-01-01 to 2024-03-31" in text
+
+
+@pytest.mark.parametrize(("p_value", "is_told"), [(1e-9, False), (0.02, True)])
+def test_a_signal_that_is_lost_among_all_entities_is_said_to_stand_by_itself(
+    settings: Settings, p_value: float, is_told: bool
+) -> None:
+    rows = [signal(p_value=p_value), *plain_pairs()]
+    SignalStore(settings, "XA", "A1").write(
+        "2024-01_2024-03", "key", pa.Table.from_pylist(rows, schema=SIGNAL_SCHEMA)
+    )
+    text = Page(write_dossier(settings, BROKER, "periodic review").path).text
+
+    assert ("All indicators together do not stand out" in text) is is_told
+
+
+def test_a_stake_of_nothing_is_not_told(settings: Settings) -> None:
+    none = {"revenue_at_stake_usd": 0.0, "revenue_low_usd": 0.0, "revenue_high_usd": 0.0}
+    SignalStore(settings, "XA", "A1").write(
+        "2024-01_2024-03", "key", pa.Table.from_pylist([signal(**none)], schema=SIGNAL_SCHEMA)
+    )
+    text = Page(write_dossier(settings, BROKER, "periodic review").path).text
+
+    assert "not told possibly at stake" in text
+    assert "0 USD" not in text
 
 
 def test_every_view_is_on_record_before_it_is_shown(settings: Settings) -> None:
@@ -313,6 +339,15 @@ def test_after_a_rotation_only_the_log_is_left(settings: Settings) -> None:
     forget_everybody(settings, "pseudonym key abc rotated")
     assert [path.name for path in settings.paths.integrity.iterdir()] == [access_log(settings).name]
     assert read_accesses(settings)[-1]["action"] == "remove all"
+
+
+def test_what_is_counted_apart_is_drawn_apart(settings: Settings, tmp_path: Path) -> None:
+    slow = [row | {"observed_unit": "slow files"} for row in plain_pairs()]
+    SignalStore(settings, "XA", "A1").write(
+        "2024-01_2024-03", "key", pa.Table.from_pylist([*plain_pairs(), *slow], schema=SIGNAL_SCHEMA)
+    )
+    names = [path.stem for path in write_funnels(settings, None, "A1", tmp_path / "plots")]
+    assert names == ["A1-XA-broker-inspector-pair-files", "A1-XA-broker-inspector-pair-slow-files"]
 
 
 def test_funnels_show_the_last_look(settings: Settings, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from ml.integrity.funnel import funnel_of, spread_over_poisson
+from ml.integrity.funnel import Funnel, draw, funnel_of, spread_over_poisson
 
 SHARES = {"two share an office": 0.5, "twenty share an office": 0.05}
 
@@ -57,3 +57,34 @@ def test_a_twentieth_of_honest_units_lies_outside(share: float) -> None:
     outside = (funnel.y < low) | (funnel.y > high)
     least, most = stats.binom.ppf([0.001, 0.999], outside.size, 0.05)
     assert least <= outside.sum() <= most
+
+
+def _funnel(is_flagged: list[bool], is_own: list[bool]) -> Funnel:
+    x = np.arange(1.0, len(is_own) + 1)
+    band = (np.full(x.size, 0.5), np.full(x.size, 1.5))
+    flagged, own = np.array(is_flagged), np.array(is_own)
+    return Funnel(x, np.ones(x.size), flagged, own, x, band, band, 1.0, "Expected files", "Observed")
+
+
+@pytest.mark.parametrize(
+    ("is_flagged", "is_own", "named"),
+    [
+        ([True, False, False], [False, False, False], {"others", "to be checked"}),
+        (
+            [True, False, False],
+            [True, True, False],
+            {"others", "this dossier", "this dossier, to be checked"},
+        ),
+    ],
+)
+def test_what_is_to_be_checked_of_a_dossier_is_told_from_the_rest(
+    is_flagged: list[bool], is_own: list[bool], named: set[str]
+) -> None:
+    (axes,) = draw(_funnel(is_flagged, is_own), "title", "subtitle").axes
+    labels = set(axes.get_legend_handles_labels()[1])
+
+    assert {label for label in labels if not label.startswith("about")} == named
+    assert {
+        "about 95 % of what chance makes lies within",
+        "about 99.8 % of what chance makes lies within",
+    } <= labels
