@@ -73,7 +73,7 @@ def land_items(settings: Settings, items: int, first_day: date, days: int, extra
             connection.execute(f"set variable items = {rows}; set variable first_item = {number + start}")
             connection.execute(f"set variable first_day = date '{first_day + timedelta(share[0])}'")
             connection.execute(f"set variable days = {max(share[1] - share[0], 1)}")
-            connection.execute(f"set variable extract = '{extract}'")
+            connection.execute(f"set variable extract = '{extract}-{start // SLICE}'")
             connection.execute(ITEMS_SQL.read_text(encoding="utf-8"))
             for member in ("XA", "XB"):
                 target = folder / f"member={member}" / f"extract={extract}-{start // SLICE}" / "rows.parquet"
