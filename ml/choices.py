@@ -87,6 +87,10 @@ class BoostingChoice(Part):
     reg_lambda: float = Field(ge=0)
     max_rounds: int = Field(ge=1, description="Most trees; early stopping on the calibration window.")
     early_stopping_rounds: int = Field(ge=1)
+    refit: bool = Field(
+        default=True,
+        description="Learn again, in as many rounds, from all that is known before the test window.",
+    )
     monotone: dict[str, Literal[-1, 1]] = Field(
         default_factory=dict, description="Features whose effect may only fall (-1) or rise (1)."
     )

@@ -189,6 +189,12 @@ def seeded() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @pytest.fixture(scope="session")
+def warehouse_at() -> type[Warehouse]:
+    """What makes a warehouse of a folder."""
+    return Warehouse
+
+
+@pytest.fixture(scope="session")
 def built(seeded: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """The seeded landing zone, built once. Tests must not change it."""
     warehouse = Warehouse(tmp_path_factory.mktemp("home"))
