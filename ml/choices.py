@@ -197,7 +197,7 @@ class DriftLimits(Part):
     ignore: tuple[str, ...] = Field(
         default=(
             *("calendar__*", "*_items_n", "*_labelled_n", "*_days_since_*", "*reference_n"),
-            "profile__*_rate",
+            *("profile__*_rate", "route__dispatch_share_of_origin"),
         ),
         description="Features that move by themselves as time passes and history grows.",
     )

@@ -73,7 +73,7 @@ def land_items(settings: Settings, items: int, first_day: date, days: int, extra
             connection.execute(f"set variable items = {rows}; set variable first_item = {number + start}")
             connection.execute(f"set variable first_day = date '{first_day + timedelta(share[0])}'")
             connection.execute(f"set variable days = {max(share[1] - share[0], 1)}")
-            connection.execute(f"set variable extract = '{extract}'")
+            connection.execute(f"set variable extract = '{extract}-{start // SLICE}'")
             connection.execute(ITEMS_SQL.read_text(encoding="utf-8"))
             for member in ("XA", "XB"):
                 target = folder / f"member={member}" / f"extract={extract}-{start // SLICE}" / "rows.parquet"
@@ -98,7 +98,7 @@ def _prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
 
 
 def land_labels(settings: Settings, day: date) -> None:
-    """Send again, with their labels, the items whose label became known on a day."""
+    """Send again, with their labels, the items whose label became known on a day, as late as others."""
     landing = settings.paths.landing / "declaration_items"
     for member in ("XA", "XB"):
         target = landing / f"member={member}" / f"extract=labels-{day}" / "rows.parquet"
@@ -110,7 +110,9 @@ def land_labels(settings: Settings, day: date) -> None:
                 f" timestamp '{day}' as label_at, coalesce(is_irregular, false) as is_irregular)"
                 f" from read_parquet('{landing}/member={member}/extract=history-*/rows.parquet',"
                 f" hive_partitioning = false)"
-                f" where is_irregular is null and hash(declaration_id, item_no) % 1000 = 0)"
+                f" where is_irregular is null and hash(declaration_id, item_no, 1) % 3 < 2"
+                f" and cast(registered_at + to_seconds((86400 * exp(4.4 * hash(declaration_id, item_no, 2)"
+                f" / 18446744073709551616.0))::bigint) as date) = date '{day}')"
                 f" to '{target}' (format parquet, compression zstd)"
             )
 
@@ -163,7 +165,8 @@ def build(name: str, settings: Settings, *arguments: str) -> tuple[Step, dict[st
     step = measure(
         name,
         [
-            *(sys.executable, "-m", "dbt.cli.main", "run", *SELECT, *arguments),
+            *(sys.executable, "-m", "dbt.cli.main", "--log-format", "json", "--log-level", "info"),
+            *("--no-use-colors", "run", *SELECT, *arguments),
             *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(target)),
             *("--log-path", str(settings.paths.dbt_target / "logs")),
         ],
