@@ -60,6 +60,7 @@ bench: $(VENV)/.dev ## Measure the steps of a run; writes JSON and a table
 
 bench-models: $(VENV)/.dev ## Measure the models (speed; accuracy where the Korean set is) and write the page
 	@$(BIN)/python tests/bench/models.py speed
+	@$(BIN)/python tests/bench/models.py scenarios
 	@test -z "$$TIDEWAITER_KOREA_DIR" || $(BIN)/python tests/bench/models.py korea
 	@$(BIN)/python tests/bench/models.py write
 

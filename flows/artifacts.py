@@ -6,6 +6,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 
 from flows.outcome import MemberState, RunOutcome
 from flows.summary import markdown_summary, member_rows
+from flows.watching import moved_features
 from tidewaiter.settings import Settings
 
 
@@ -18,6 +19,11 @@ def publish_artifacts(settings: Settings, outcome: RunOutcome) -> None:
     )
     create_table_artifact(
         key="run-members", table=member_rows(outcome), description="Members of the run, one row each"
+    )
+    create_table_artifact(
+        key="features-moved",
+        table=moved_features(settings),
+        description="Features whose latest month lies beyond the limits, one row each",
     )
     for code in outcome.in_state(MemberState.HELD):
         member = outcome.members[code]

@@ -46,7 +46,7 @@ _MARTS = ("trade", "features", "scores", "integrity")
 _MARTS_OF_STAGE = {"scores": "after_scoring", "integrity": "integrity"}
 # What a build in parts can take in: the SQL finds the days that these are felt on. Of the others it can
 # where they do not feed features.
-_FOUND_BY_SQL = {"declaration_items", "exchange_rates", "tariff_rates"}
+_FOUND_BY_SQL = {"declaration_items", "declarations", "exchange_rates", "tariff_rates"}
 _FEED_NO_FEATURE = {"declaration_events", "inspector_roster", "aggregate_flows"}
 
 
@@ -89,7 +89,9 @@ def transform(
         TidewaiterError: dbt failed; one problem per failed model or test.
     """
     record = settings.paths.state / f"transform-{stage}.json"
-    key = fingerprint.of_json([stage, inputs, transform_code_version()])
+    variables: dict[str, Any] = {"member_de_minimis_usd": _de_minimis_usd(settings)}
+    code = fingerprint.of_json([transform_code_version(), variables])
+    key = fingerprint.of_json([stage, inputs, code])
     known = read_json(record)
     if rebuild_from is None and known is not None and known["key"] == key and _marts_stand(known):
         return TransformReport(key, was_fresh=True, nodes=known["nodes"], warnings=tuple(known["warnings"]))
@@ -97,10 +99,12 @@ def transform(
         # Without the record a killed build is never taken for a finished one.
         record.unlink(missing_ok=True)
         extracts = _extracts(settings)
-        is_partial = stage == "before_scoring" and _may_be_partial(known, extracts)
+        is_partial = stage == "before_scoring" and _may_be_partial(known, code, extracts)
         _prepare(settings, stage)
         total = 0
-        for done, total in run_dbt(settings, _build_arguments(settings, stage, is_partial, rebuild_from)):
+        if rebuild_from is not None:
+            variables |= {"rebuild_from_date": rebuild_from.isoformat()}
+        for done, total in run_dbt(settings, _build_arguments(stage, is_partial, variables)):
             running.count(done, total)
         results = read_results(settings)
         _raise_for_failures(settings, results)
@@ -110,8 +114,7 @@ def transform(
         running.note(f"{len(results)} models and tests" + (f", {len(warnings)} warn" if warnings else ""))
         marts = {str(path): path.stat().st_mtime_ns for path in _marts_of(settings, stage)}
         found = {"key": key, "nodes": len(results), "warnings": list(warnings), "marts": marts}
-        code = {"code": transform_code_version(), "extracts": extracts}
-        write_json_atomically(record, found | code)
+        write_json_atomically(record, found | {"code": code, "extracts": extracts})
     return TransformReport(
         key, was_fresh=False, nodes=len(results), warnings=warnings, was_partial=is_partial
     )
@@ -141,16 +144,11 @@ def _write_score_schema(settings: Settings) -> None:
         )
 
 
-def _build_arguments(
-    settings: Settings, stage: Stage, is_partial: bool, rebuild_from: date | None
-) -> list[str]:
+def _build_arguments(stage: Stage, is_partial: bool, variables: dict[str, Any]) -> list[str]:
     arguments = ["build", "--selector", stage]
     if stage == "before_scoring" and not is_partial:
         arguments.append("--full-refresh")
     # The same for both stages: with other variables dbt reads the whole project again.
-    variables: dict[str, Any] = {"member_de_minimis_usd": _de_minimis_usd(settings)}
-    if rebuild_from is not None:
-        variables["rebuild_from_date"] = rebuild_from.isoformat()
     return [*arguments, "--vars", json.dumps(variables)]
 
 
@@ -173,9 +171,9 @@ def _extracts(settings: Settings) -> list[list[Any]]:
     ]
 
 
-def _may_be_partial(known: dict[str, Any] | None, extracts: Sequence[list[Any]]) -> bool:
+def _may_be_partial(known: dict[str, Any] | None, code: str, extracts: Sequence[list[Any]]) -> bool:
     """Whether the last build was completed by this SQL, and extracts of the right kinds only added since."""
-    if known is None or known.get("code") != transform_code_version() or not _marts_stand(known):
+    if known is None or known.get("code") != code or not _marts_stand(known):
         return False
     before = {tuple(extract) for extract in known["extracts"]}
     now = {tuple(extract) for extract in extracts}

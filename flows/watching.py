@@ -6,7 +6,9 @@ from typing import Any
 
 from flows.progress import step
 from tidewaiter.files import write_json_atomically
+from tidewaiter.marts import mart_path
 from tidewaiter.settings import Settings
+from tidewaiter.warehouse import open_duckdb, quote_literal
 
 DRIFT = "drift"
 EVENT = "tidewaiter.drift"
@@ -79,6 +81,30 @@ def markdown(report: Any) -> str:
         lines += ["", "| | population stability index |", "| --- | --- |"]
         lines += [f"| {name} | {value:.3f} |" for name, value in list(report.psi.items())[:_LARGEST]]
     return "\n".join(lines)
+
+
+def moved_features(settings: Settings) -> list[dict[str, Any]]:
+    """Return the watched features whose latest month lies beyond a limit, by member, the farthest first.
+
+    Read from `features.feature_drift`; empty where nothing moved or features were not built yet. Means and
+    medians are in the unit of the feature, shares are fractions.
+    """
+    mart = mart_path(settings.paths, "features", "feature_drift")
+    if not mart.is_file():
+        return []
+    with open_duckdb(settings) as connection:
+        found = connection.execute(
+            f"""
+            select
+                member_iso2, feature, strftime(month, '%Y-%m') as month, verdict, psi, psi_by_chance,
+                null_share, reference_null_share, mean, reference_mean, median, reference_median
+            from read_parquet({quote_literal(mart)})
+            where is_latest and is_watched and verdict in ('moderate shift', 'large shift')
+            order by member_iso2, psi - psi_by_chance desc, feature
+            """
+        )
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def drift_rows(reports: list[Any]) -> list[dict[str, Any]]:

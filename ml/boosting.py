@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _SMEARING_MINIMUM_N = 30
-_NOT_XGBOOST = ("objective", "max_rounds", "early_stopping_rounds", "monotone", "min_child_scale")
+_NOT_XGBOOST = ("objective", "max_rounds", "early_stopping_rounds", "monotone", "min_child_scale", "refit")
 
 Callbacks = Sequence[Any]
 
@@ -35,11 +36,13 @@ class Fitted:
         bundle: Ready to score.
         rounds: Rounds kept after early stopping.
         gain: Share of the total gain by feature, largest first.
+        calibration_score: Scores of the calibration window, by models that did not learn from those items.
     """
 
     bundle: Bundle
     rounds: int
     gain: dict[str, float]
+    calibration_score: Floats
 
 
 def fit_bundle(
@@ -50,39 +53,86 @@ def fit_bundle(
     threads: int,
     vocabularies: Vocabularies | None = None,
 ) -> Fitted:
-    """Fit on the fit window; stop, calibrate and set thresholds on the calibration window.
+    """Fit on the fit window and stop by the calibration window; then learn again from both, and calibrate.
 
-    The test window is not touched.
+    The last months hold what is newest, and a model that only stops by them has not learnt it. So with
+    `boosting.refit` both models learn again, in as many rounds, from all that is known before the test
+    window, which is not touched. Calibrator and thresholds need scores of items that were not learnt from:
+    each half of the calibration window is scored by a model that learnt from everything but that half.
+    Without `refit` the first fit stands, and scores the calibration window itself.
     """
     fit, later = items.take(split.fit), items.take(split.calibration)
     known = dict(vocabularies or {})
     parameters = xgboost_parameters(config, items.features, seed, threads)
     booster, link = fit_booster(fit, later, config, parameters, known)
-    bundle = Bundle(
+    recovery = _fit_recovery(fit, later, config, parameters, known)
+    unseen = Bundle(
         features=items.features,
         probability=booster,
         calibrator=fit_calibrator(np.zeros(0), np.zeros(0, dtype=bool), config.calibration),
-        recovery=_fit_recovery(fit, later, config, parameters, known),
+        recovery=recovery,
         lane_thresholds={},
         link=link,
         vocabularies=known,
     )
-    raw = bundle.score(later.matrix)
+    if not config.boosting.refit:
+        bundle, raw = unseen, unseen.score(later.matrix)
+    else:
+        learn = partial(_learn_again, unseen, config=config, parameters=parameters)
+        raw = _halves_scored_by_others(items, split, learn)
+        train = items.take(split.train)
+        bundle = replace(learn(train), recovery=_recovery_again(recovery, train, config, parameters, known))
     weight = selection_weight(later, config.weights)
-    calibrator = fit_calibrator(raw, later.is_irregular, config.calibration, weight)
-    return Fitted(
-        Bundle(
-            features=bundle.features,
-            probability=booster,
-            calibrator=calibrator,
-            recovery=bundle.recovery,
-            lane_thresholds=lane_thresholds(raw, config),
-            link=link,
-            vocabularies=known,
-        ),
-        booster.num_boosted_rounds(),
-        _gain_shares(booster),
+    final = replace(
+        bundle,
+        calibrator=fit_calibrator(raw, later.is_irregular, config.calibration, weight),
+        lane_thresholds=lane_thresholds(raw, config),
     )
+    return Fitted(final, booster.num_boosted_rounds(), _gain_shares(final.probability), raw)
+
+
+def _learn_again(
+    first: Bundle, train: LabelledItems, config: ModelConfig, parameters: dict[str, Any]
+) -> Bundle:
+    """Return the bundle with its ordering model learnt from `train`, in as many rounds as were kept."""
+    import xgboost
+
+    objective, data = _learning_task(train, config)
+    booster = xgboost.train(
+        {**parameters, **objective, "min_child_weight": _min_child_weight(train, config)},
+        data(train, None, first.vocabularies),
+        num_boost_round=first.probability.num_boosted_rounds(),
+        verbose_eval=False,
+    )
+    booster.set_param({"device": "cpu"})
+    return replace(first, probability=booster, link=_link(booster, train, objective))
+
+
+def _halves_scored_by_others(
+    items: LabelledItems, split: Split, learn: Callable[[LabelledItems], Bundle]
+) -> Floats:
+    """Return scores of the calibration window, each half by a model that did not learn from it."""
+    day = items.registered_day
+    middle = np.quantile(day[split.calibration].astype(np.int64), 0.5)
+    is_first = day.astype(np.int64) < middle
+    score = np.zeros(len(items))
+    for half in (split.calibration & is_first, split.calibration & ~is_first):
+        if half.any():
+            score[half] = learn(items.take(split.train & ~half)).score(items.matrix[half])
+    return score[split.calibration]
+
+
+def _recovery_again(
+    first: Recovery,
+    train: LabelledItems,
+    config: ModelConfig,
+    parameters: dict[str, Any],
+    vocabularies: Vocabularies,
+) -> Recovery:
+    again = _fit_recovery(train, None, config, parameters, vocabularies)
+    # The ratio of sums was seen on items not learnt from; here it would be of items learnt from.
+    is_model = again.kind == first.kind == "model"
+    return replace(again, smearing=first.smearing) if is_model else again
 
 
 def lane_thresholds(score: Floats, config: ModelConfig) -> dict[str, float]:
@@ -140,10 +190,14 @@ def fit_booster(
     booster = booster[: booster.best_iteration + 1]
     # Scoring reads rows from the main memory, wherever the trees were grown.
     booster.set_param({"device": "cpu"})
+    return booster, _link(booster, fit, objective)
+
+
+def _link(booster: xgboost.Booster, fit: LabelledItems, objective: dict[str, Any]) -> Link | None:
     if objective["objective"] == "binary:logistic":
-        return booster, None
+        return None
     margin = np.asarray(booster.inplace_predict(fit.matrix, predict_type="margin"), dtype=np.float64)
-    return booster, Link(float(margin.mean()), float(margin.std()) or 1.0)
+    return Link(float(margin.mean()), float(margin.std()) or 1.0)
 
 
 _DataOf = Callable[[LabelledItems, Any, Vocabularies], Any]
@@ -192,14 +246,15 @@ def _min_child_weight(fit: LabelledItems, config: ModelConfig) -> float:
 
 def _fit_recovery(
     fit: LabelledItems,
-    later: LabelledItems,
+    later: LabelledItems | None,
     config: ModelConfig,
     parameters: dict[str, Any],
     vocabularies: Vocabularies,
 ) -> Recovery:
     """Regress log1p of the winsorised recovery on the features, among irregular items.
 
-    Too few recoveries: their mean; none: the declared tax. Either way the bundle says so.
+    Too few recoveries: their mean; none: the declared tax. Either way the bundle says so. The way back
+    from the logarithm is measured on `later` where it has enough.
     """
     import xgboost
 
@@ -225,10 +280,13 @@ def _fit_recovery(
         verbose_eval=False,
     )
     booster.set_param({"device": "cpu"})
-    unseen = later.take(later.is_irregular & (later.recovered_usd >= 0))
+    unseen = known if later is None else later.take(later.is_irregular & (later.recovered_usd >= 0))
     judged = unseen if len(unseen) >= _SMEARING_MINIMUM_N else known
-    residual = _log_usd(judged.recovered_usd, cap) - booster.inplace_predict(judged.matrix)
-    return Recovery("model", booster, smearing=float(np.exp(residual).mean()), cap_usd=cap)
+    # A ratio of sums, not Duan's mean of exponential residuals: that takes residuals to be independent of
+    # the prediction, but leaves that are shrunk predict large recoveries too small, and sums fall short.
+    recovered = float(np.exp(_log_usd(judged.recovered_usd, cap)).sum())
+    predicted = float(np.exp(booster.inplace_predict(judged.matrix).astype(np.float64)).sum())
+    return Recovery("model", booster, smearing=recovered / predicted, cap_usd=cap)
 
 
 def _winsorised_at(fit: LabelledItems, config: ModelConfig) -> float:

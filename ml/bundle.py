@@ -37,7 +37,8 @@ class Recovery:
         kind: `model` (a booster on log1p USD), `constant` (the mean of too few recoveries to learn
             from) or `declared_tax` (no recovery known: the declared tax is what is at stake).
         booster: Of `model`.
-        smearing: Duan's (1983) factor that turns a mean of logs into a mean of USD.
+        smearing: Factor that makes the sum of predictions that of the recoveries; exp of a mean of
+            logarithms is less than the mean (Duan 1983).
         cap_usd: Winsorisation limit of the training recoveries, and of every prediction.
         constant_usd: Of `constant`.
     """

@@ -87,6 +87,10 @@ class BoostingChoice(Part):
     reg_lambda: float = Field(ge=0)
     max_rounds: int = Field(ge=1, description="Most trees; early stopping on the calibration window.")
     early_stopping_rounds: int = Field(ge=1)
+    refit: bool = Field(
+        default=True,
+        description="Learn again, in as many rounds, from all that is known before the test window.",
+    )
     monotone: dict[str, Literal[-1, 1]] = Field(
         default_factory=dict, description="Features whose effect may only fall (-1) or rise (1)."
     )
@@ -193,7 +197,7 @@ class DriftLimits(Part):
     ignore: tuple[str, ...] = Field(
         default=(
             *("calendar__*", "*_items_n", "*_labelled_n", "*_days_since_*", "*reference_n"),
-            "profile__*_rate",
+            *("profile__*_rate", "route__dispatch_share_of_origin"),
         ),
         description="Features that move by themselves as time passes and history grows.",
     )

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from ml.bundle import Bundle
 from ml.data import Floats, LabelledItems, Matrix
 
 REFERENCE_FILE = "reference.json"
@@ -77,16 +76,22 @@ class Reference:
         )
 
 
-def reference_population(fit: LabelledItems, later: LabelledItems, bundle: Bundle) -> Reference:
+def reference_population(fit: LabelledItems, later: LabelledItems, test_score: Floats) -> Reference:
     """Return the reference of a model: how features and scores lay just before it went to work.
 
-    That is the calibration window where it is large enough: scores of the items that a model was fitted on
-    are not the scores it gives to new ones, and the oldest of them had no history yet.
+    Features: in the calibration window where it is large enough; the oldest of the items that a model was
+    fitted on had no history yet. Scores: those of the test window, the only ones that this very model gave
+    to items it had not learnt from.
+
+    Args:
+        fit: Items of the fit window.
+        later: Items of the calibration window.
+        test_score: Scores of the test window.
     """
     known = later if len(later) >= _ENOUGH else fit
     columns = {name: known.matrix[:, place] for place, name in enumerate(known.features)}
     found = {name: distribution(values.astype(np.float64)) for name, values in columns.items()}
-    found[SCORE] = distribution(bundle.score(known.matrix))
+    found[SCORE] = distribution(test_score)
     rate = (fit.is_irregular.sum() + later.is_irregular.sum()) / (len(fit) + len(later))
     return Reference(len(known), float(rate), found)
 

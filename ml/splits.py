@@ -20,6 +20,7 @@ from ml.data import LabelledItems, Mask
 from tidewaiter.errors import Problem, TidewaiterError
 
 _LOG = logging.getLogger(__name__)
+_PARTS = ("fit", "late", "calibration", "test")
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,21 @@ class Split:
         calibration: Registered in the calibration window, label known before the test window.
         test: Registered in the test window.
         windows: The windows by member.
+        late: Registered before the calibration window, label known within it: too late to be fitted on
+            before calibration, early enough to be learnt from before the test window.
     """
 
     fit: Mask
     calibration: Mask
     test: Mask
     windows: dict[str, Windows]
+    late: Mask | None = None
 
     @property
     def train(self) -> Mask:
-        """Items a baseline may learn from: fit and calibration together."""
-        return self.fit | self.calibration
+        """All that is known before the test window: what a baseline, and a model in the end, learns from."""
+        known = self.fit | self.calibration
+        return known if self.late is None else known | self.late
 
 
 def split_items(items: LabelledItems, config: ModelConfig) -> Split:
@@ -74,7 +79,7 @@ def split_items(items: LabelledItems, config: ModelConfig) -> Split:
     Raises:
         TidewaiterError: No member has enough labels; says what each one lacks.
     """
-    masks = {name: np.zeros(len(items), dtype=bool) for name in ("fit", "calibration", "test")}
+    masks = {name: np.zeros(len(items), dtype=bool) for name in _PARTS}
     windows: dict[str, Windows] = {}
     lacking: list[Problem] = []
     for member in sorted(set(items.member_iso2)):
@@ -92,7 +97,7 @@ def split_items(items: LabelledItems, config: ModelConfig) -> Split:
         raise TidewaiterError(lacking)
     for problem in lacking:
         _LOG.warning("left out of pooled training: %s", problem)
-    return Split(masks["fit"], masks["calibration"], masks["test"], windows)
+    return Split(masks["fit"], masks["calibration"], masks["test"], windows, masks["late"])
 
 
 def split_at(items: LabelledItems, config: ModelConfig, test_from: date, test_to: date) -> Split | None:
@@ -100,7 +105,7 @@ def split_at(items: LabelledItems, config: ModelConfig, test_from: date, test_to
 
     The same rules as `split_items`: what is known later than the windows allow serves for nothing.
     """
-    masks = {name: np.zeros(len(items), dtype=bool) for name in ("fit", "calibration", "test")}
+    masks = {name: np.zeros(len(items), dtype=bool) for name in _PARTS}
     windows: dict[str, Windows] = {}
     inside = items.registered_day <= np.datetime64(test_to)
     calibration_from = test_from - timedelta(days=config.split.calibration_days)
@@ -117,7 +122,7 @@ def split_at(items: LabelledItems, config: ModelConfig, test_from: date, test_to
                 masks[name] |= mask
     if not windows:
         return None
-    return Split(masks["fit"], masks["calibration"], masks["test"], windows)
+    return Split(masks["fit"], masks["calibration"], masks["test"], windows, masks["late"])
 
 
 def windows_of(registered_day: NDArray[np.datetime64], choice: SplitChoice) -> Windows:
@@ -134,6 +139,7 @@ def _assign(
     test_from = np.datetime64(windows.test_from)
     return {
         "fit": own & (day < calibration_from) & (label_at < calibration_from),
+        "late": own & (day < calibration_from) & (label_at >= calibration_from) & (label_at < test_from),
         "calibration": own & (day >= calibration_from) & (day < test_from) & (label_at < test_from),
         "test": own & (day >= test_from),
     }

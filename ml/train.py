@@ -188,7 +188,7 @@ def _learn(
     assessment = assess(scored, compared, config, seed)
     without = _without_origin(items, split, config, seed, settings.threads, scored)
     fairness = audit(scored, fitted.bundle.lane_thresholds["RED"], config, seed, without)
-    _LOG.info("fitted %d rounds on %d items", fitted.rounds, int(split.fit.sum()))
+    _LOG.info("fitted %d rounds on %d items", fitted.rounds, int(split.train.sum()))
     return Learned(
         fitted=fitted,
         split=split,
@@ -197,7 +197,7 @@ def _learn(
         assessment=assessment,
         fairness=fairness,
         example=train.take(np.arange(len(train)) < _EXAMPLE_ROWS),
-        reference=reference_population(items.take(split.fit), items.take(split.calibration), fitted.bundle),
+        reference=reference_population(items.take(split.fit), items.take(split.calibration), scored.score),
     )
 
 

@@ -11,13 +11,13 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 PARTIAL_PREFIX = ".partial-"
-_FLUSHED_AT_ONCE_BYTES = 32 << 20
+_WRITTEN_AT_ONCE_BYTES = 16 << 20
+_ON_ITS_WAY_BYTES = 64 << 20  # to the disk; what lies further back has come there
 
 
 def printable(name: str) -> str:
@@ -82,8 +82,8 @@ def read_chunks(handle: BinaryIO, chunk_bytes: int) -> Iterator[bytes | bytearra
         yield buffer if size == chunk_bytes else bytes(memoryview(buffer)[:size])
 
 
-class FlushedBeside:
-    """Has a long file's bytes on disk while the next ones are made, and not all of them at its end.
+class WrittenEarly:
+    """Has the kernel write a long file to disk while more of it is made, so that its flush finds little left.
 
     Args:
         descriptor: The file, which is written from its beginning on; whoever opened it closes it.
@@ -95,40 +95,23 @@ class FlushedBeside:
     def __init__(self, descriptor: int, *, is_read_again: bool) -> None:
         self._descriptor = descriptor
         self._is_read_again = is_read_again
-        self._written_bytes = self._begun_bytes = 0
-        self._thread = ThreadPoolExecutor(max_workers=1)
-        self._flushing: Future[None] | None = None
-
-    def __enter__(self) -> Self:
-        return self
+        self._begun_bytes = 0
 
     def wrote(self, written_bytes: int) -> None:
         """Take note that so many bytes have been written by now."""
-        self._written_bytes = written_bytes
-        if self._written_bytes - self._begun_bytes >= _FLUSHED_AT_ONCE_BYTES:
-            self._wait()
-            start, self._begun_bytes = self._begun_bytes, self._written_bytes
-            self._flushing = self._thread.submit(self._flush, start, self._written_bytes - start)
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._wait()
-        finally:
-            self._thread.shutdown()
-
-    def _flush(self, start: int, size_bytes: int) -> None:
-        os.fsync(self._descriptor)
+        start, size_bytes = self._begun_bytes, written_bytes - self._begun_bytes
+        if size_bytes < _WRITTEN_AT_ONCE_BYTES:
+            return
+        let_go(self._descriptor, start, size_bytes)  # which cannot be yet, and so is begun to be written
         if not self._is_read_again:
-            let_go(self._descriptor, start, size_bytes)
-
-    def _wait(self) -> None:
-        if self._flushing is not None:
-            self._flushing.result()
+            earlier = max(0, start - _ON_ITS_WAY_BYTES)
+            let_go(self._descriptor, earlier, start - earlier)
+        self._begun_bytes = written_bytes
 
 
 def let_go(descriptor: int, start: int, size_bytes: int) -> None:
-    """Tell the kernel that a part of a file need not stay in memory; what is not on disk does."""
-    if hasattr(os, "posix_fadvise"):  # Linux
+    """Tell the kernel that a part of a file need not stay in memory. What is not on disk is sent there."""
+    if size_bytes > 0 and hasattr(os, "posix_fadvise"):  # Linux
         os.posix_fadvise(descriptor, start, size_bytes, os.POSIX_FADV_DONTNEED)
 
 

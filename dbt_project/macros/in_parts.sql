@@ -7,6 +7,8 @@
     `reference_batch_items`; `day_entities` and `item_entities`, one after the other, or all at once where few
     items are made anew.
     config `keeps_rows`: in a build in parts, the rows that the pre-hooks leave stand.
+    config `beside_others`: take half of the threads, as models of equal weight are built at the same time. DuckDB's
+    threads wait at full speed, and more of them than cores hold up each other.
 -#}
 {% materialization in_parts, adapter='duckdb' %}
     {%- set target = this.incorporate(type='table') -%}
@@ -18,11 +20,14 @@
         {%- do run_query("create table " ~ target ~ " as select * from (" ~ sql ~ ") limit 0") -%}
     {%- endif -%}
     {%- set columns = adapter.get_columns_in_relation(target) | map(attribute='quoted') | join(', ') -%}
+    {%- set threads = env_var('TIDEWAITER_THREADS', '2') | int -%}
+    {%- if config.get('beside_others', false) %}{% do run_query("set threads = " ~ [threads // 2, 1] | max) %}{% endif -%}
     {%- for part in parts_to_build(config.require('parts')) -%}
         {%- for name, value in part.items() %}{% do run_query("set variable " ~ name ~ " = " ~ value) %}{% endfor -%}
         {%- do run_query("insert into " ~ target ~ " (" ~ columns ~ ") select " ~ columns ~ " from (" ~ sql ~ ")") -%}
         {%- for name in part %}{% do run_query("reset variable " ~ name) %}{% endfor -%}
     {%- endfor -%}
+    {%- do run_query("set threads = " ~ threads) -%}
     {%- call statement('main') %}select 1{% endcall -%}
     {%- do persist_docs(target, model) -%}
     {{- run_hooks(post_hooks) -}}

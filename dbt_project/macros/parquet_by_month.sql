@@ -23,10 +23,11 @@
     {%- set months = run_query(months_to_build(folder, partial, config.require('rebuilds'))).rows -%}
     {%- set files = months | map(attribute='file_name') | list -%}
     {%- set sampled = config.get('sampled', false) -%}
-    {%- if sampled %}{% do forget_samples(months, columns, partial) %}{% endif -%}
+    {%- if sampled %}{% do begin_samples(months, sql, columns, partial) %}{% endif -%}
     {%- for batch in batches(months, var('mart_batch_items')) -%}
         {%- do run_query(write_batch(folder, batch, sql, columns, key, sampled)) -%}
     {%- endfor -%}
+    {%- if sampled %}{% do end_samples(columns) %}{% endif -%}
     {%- do run_query("reset variable period_member; reset variable period_from; reset variable period_to") -%}
     {%- if not partial -%}
         {#- A table without rows is a file without rows, and readers find the columns in it. -#}
@@ -151,6 +152,9 @@
 {#-
     Statements that write the files of a batch: rows of days that stand from the standing file, others anew. A
     month that stands in part, or has more items than fit, is written as it is computed.
+
+    Files of a single row group are written by one thread: two take as long, and twice the processor time, as
+    the one that waits does so at full speed.
 -#}
 {% macro write_batch(folder, batch, sql, columns, key, sampled=false) -%}
     {%- set one = batch | length == 1 -%}
@@ -166,6 +170,8 @@
     {%- endif %}
     {%- for month in batch %}
     {%- set stands_before = month['stands_before'] %}
+    {%- set is_one_group = not direct and month['items_n'] <= 122880 %}
+    {{ 'set threads = 1;' if is_one_group }}
     copy (
         {%- if stands_before %}
         {{ select }}
@@ -188,6 +194,7 @@
         order by {{ key }}
     ) to {{ quoted(folder ~ '.staged/' ~ month['file_name']) }}
     {{ parquet_options() }};
+    {{ 'set threads = ' ~ env_var('TIDEWAITER_THREADS', '2') ~ ';' if is_one_group }}
     {%- endfor %}
     {%- if sampled %}
     {{ sample_batch(folder, batch, columns, direct) }}
@@ -210,7 +217,7 @@
     [{{ found | join(', ') }}]
 {%- endmacro %}
 
-{#- How marts are written. Dictionaries of more values cost more time than they save space. -#}
+{#- How marts are written. Larger dictionaries and closer compression cost more time than they save space. -#}
 {% macro parquet_options() -%}
-    (format parquet, compression zstd, dictionary_size_limit 1000, preserve_order true)
+    (format parquet, compression zstd, compression_level 1, dictionary_size_limit 1000, preserve_order true)
 {%- endmacro %}

@@ -38,12 +38,41 @@
     where standing.member_iso2 = windows.member_iso2 and standing.{{ date_column }} >= windows.from_date
 {%- endmacro %}
 
+{#- The same for what is kept by month. -#}
+{% macro delete_from_rebuilt_months(month_column) -%}
+    delete from {{ this }} as standing
+    using {{ ref('int_rebuild_windows') }} as windows
+    where
+        standing.member_iso2 = windows.member_iso2
+        and standing.{{ month_column }} >= date_trunc('month', windows.from_date)
+{%- endmacro %}
+
 {#- Before a model of items adds those that new extracts tell about: delete what it has of them. -#}
 {% macro delete_touched_items() -%}
     delete from {{ this }} as standing
     where standing.item_index in (
         select changes.item_index from {{ ref('int_declaration_items__changes') }} as changes
     )
+{%- endmacro %}
+
+{#- The same for headers. -#}
+{% macro delete_touched_declarations() -%}
+    delete from {{ this }} as standing
+    where (standing.member_iso2, standing.declaration_id) in (
+        select (changes.member_iso2, changes.declaration_id)
+        from {{ ref('int_declarations__changes') }} as changes
+    )
+{%- endmacro %}
+
+{#- Digest of what a header says of freight and insurance, which its items share; null where it says nothing. -#}
+{% macro charges_fingerprint(headers) -%}
+    case
+        when coalesce({{ headers }}.total_freight, {{ headers }}.total_insurance) is not null
+            then hash(
+                {{ headers }}.total_freight, {{ headers }}.total_insurance, {{ headers }}.total_declared_value,
+                {{ headers }}.freight_currency_code, {{ headers }}.currency_code
+            )
+    end
 {%- endmacro %}
 
 {#-

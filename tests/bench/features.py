@@ -3,7 +3,8 @@
 `make bench`, or `python tests/bench/features.py --items 1000000 3000000 10000000`. Landed Parquet with heavy
 tails is made by `heavy_tailed_items.sql`; every measurement is a process of its own. Prints a table and where
 the time goes by model; keeps JSON and a plot of time and memory under `TIDEWAITER_HOME/bench`. With `--page`
-the results and the reference page in the repository are written as well.
+the results and the reference page in the repository are written as well; sizes not measured now stay as they
+were kept, if the machine, its settings and the versions are the same.
 
 Wall time depends on what else the machine does, so ratios are of processor time and both are kept.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from dataclasses import asdict
@@ -43,6 +45,8 @@ DAYS = 730
 SLICE = 1_000_000
 # What the flows give dbt, without the data tests: they have a line of their own.
 SELECT = ["--select", "+int_inputs__built"]
+# Facts of the machine that differ from run to run: kept size by size.
+OF_A_RUN = {"measured_at", "git_commit", "load_before"}
 PLAIN = """
 import sys, duckdb
 connection = duckdb.connect()
@@ -69,7 +73,7 @@ def land_items(settings: Settings, items: int, first_day: date, days: int, extra
             connection.execute(f"set variable items = {rows}; set variable first_item = {number + start}")
             connection.execute(f"set variable first_day = date '{first_day + timedelta(share[0])}'")
             connection.execute(f"set variable days = {max(share[1] - share[0], 1)}")
-            connection.execute(f"set variable extract = '{extract}'")
+            connection.execute(f"set variable extract = '{extract}-{start // SLICE}'")
             connection.execute(ITEMS_SQL.read_text(encoding="utf-8"))
             for member in ("XA", "XB"):
                 target = folder / f"member={member}" / f"extract={extract}-{start // SLICE}" / "rows.parquet"
@@ -94,7 +98,7 @@ def _prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
 
 
 def land_labels(settings: Settings, day: date) -> None:
-    """Send again, with their labels, the items whose label became known on a day."""
+    """Send again, with their labels, the items whose label became known on a day, as late as others."""
     landing = settings.paths.landing / "declaration_items"
     for member in ("XA", "XB"):
         target = landing / f"member={member}" / f"extract=labels-{day}" / "rows.parquet"
@@ -106,7 +110,9 @@ def land_labels(settings: Settings, day: date) -> None:
                 f" timestamp '{day}' as label_at, coalesce(is_irregular, false) as is_irregular)"
                 f" from read_parquet('{landing}/member={member}/extract=history-*/rows.parquet',"
                 f" hive_partitioning = false)"
-                f" where is_irregular is null and hash(declaration_id, item_no) % 1000 = 0)"
+                f" where is_irregular is null and hash(declaration_id, item_no, 1) % 3 < 2"
+                f" and cast(registered_at + to_seconds((86400 * exp(4.4 * hash(declaration_id, item_no, 2)"
+                f" / 18446744073709551616.0))::bigint) as date) = date '{day}')"
                 f" to '{target}' (format parquet, compression zstd)"
             )
 
@@ -159,7 +165,8 @@ def build(name: str, settings: Settings, *arguments: str) -> tuple[Step, dict[st
     step = measure(
         name,
         [
-            *(sys.executable, "-m", "dbt.cli.main", "run", *SELECT, *arguments),
+            *(sys.executable, "-m", "dbt.cli.main", "--log-format", "json", "--log-level", "info"),
+            *("--no-use-colors", "run", *SELECT, *arguments),
             *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(target)),
             *("--log-path", str(settings.paths.dbt_target / "logs")),
         ],
@@ -172,16 +179,30 @@ def build(name: str, settings: Settings, *arguments: str) -> tuple[Step, dict[st
 
 def digests(settings: Settings) -> list[Any]:
     """Return a digest of the rows of each file of the feature mart."""
-    mart = settings.paths.marts / "features" / "declaration_item_features.parquet"
     return duckdb.sql(
         f"select parse_filename(filename), count(*), bit_xor(hash(items)) "
-        f"from read_parquet('{mart}', filename = true) as items group by all order by all"
+        f"from read_parquet('{_mart(settings)}', filename = true) as items group by all order by all"
     ).fetchall()
 
 
+def _mart(settings: Settings) -> Path:
+    return settings.paths.marts / "features" / "declaration_item_features.parquet"
+
+
 def _columns(settings: Settings) -> int:
-    mart = settings.paths.marts / "features" / "declaration_item_features.parquet"
-    return len(duckdb.sql(f"select * from read_parquet('{mart}/*.parquet') limit 0").columns)
+    return len(duckdb.sql(f"select * from read_parquet('{_mart(settings)}/*.parquet') limit 0").columns)
+
+
+def measure_plain(name: str, files: str, settings: Settings) -> Step:
+    """Have DuckDB alone read these Parquet files and write them back as one; return what it took."""
+    target = settings.home / "plain.parquet"
+    step = measure(
+        name,
+        [sys.executable, "-c", PLAIN, files, str(target), str(settings.threads), settings.memory_limit],
+        settings,
+    )
+    target.unlink()
+    return step
 
 
 def measure_size(settings: Settings, items: int, *, is_checked: bool) -> dict[str, Any]:
@@ -189,23 +210,20 @@ def measure_size(settings: Settings, items: int, *, is_checked: bool) -> dict[st
     write_schema_files(settings.paths)
     land_items(settings, items, FIRST_DAY, DAYS, "history", 0)
     write_manifest(settings)
-    rows = f"{settings.paths.landing}/declaration_items/*/extract=history*/rows.parquet"
-    plain = measure(
+    plain = measure_plain(
         "plain read and write",
-        [
-            *(sys.executable, "-c", PLAIN, rows, str(settings.home / "plain.parquet")),
-            *(str(settings.threads), settings.memory_limit),
-        ],
+        f"{settings.paths.landing}/declaration_items/*/extract=history*/rows.parquet",
         settings,
     )
-    (settings.home / "plain.parquet").unlink()
     full, models = build("full build", settings, "--full-refresh")
+    # No build writes these columns for less.
+    written = measure_plain("features read and written", f"{_mart(settings)}/*.parquet", settings)
     day = FIRST_DAY + timedelta(DAYS)
     land_items(settings, max(items // DAYS, 1), day, 1, f"day-{day}", items)
     land_labels(settings, day)
     write_manifest(settings)
     increment, day_models = build("a day on top", settings)
-    found = {"items": items, "steps": [asdict(step) for step in (plain, full, increment)]}
+    found = {"items": items, "steps": [asdict(step) for step in (plain, written, full, increment)]}
     found |= {"models": models, "models_of_the_day": day_models, "columns": _columns(settings)}
     found["full_to_plain"] = full.processor_seconds / plain.processor_seconds
     found["day_to_full"] = increment.processor_seconds / full.processor_seconds
@@ -265,13 +283,22 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
             label=name,
         )
     expected = items * np.log(items)
-    full = results[0]["steps"][1]["processor_seconds"]
+    (full,) = [step["processor_seconds"] for step in results[0]["steps"] if step["name"] == "full build"]
     times.plot(items, full * expected / expected[0], "--", color="grey", label="n log n")
     times.set(xscale="log", yscale="log", xlabel="items", ylabel="processor seconds", title="Time")
     memory.set(xscale="log", xlabel="items", ylabel="peak resident memory, GiB", title="Memory")
     memory.set_ylim(bottom=0)
     figure.legend(*times.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.savefig(path, dpi=120)
+
+
+def with_kept(facts: dict[str, Any], results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return these results and the kept ones of other sizes, if they are of the same machine and versions."""
+    kept = json.loads(KEPT.read_text(encoding="utf-8"))
+    if any(kept["machine"][name] != facts[name] for name in facts.keys() - OF_A_RUN):
+        return results
+    sizes = {found["items"]: found for found in kept["sizes"]} | {found["items"]: found for found in results}
+    return [sizes[items] for items in sorted(sizes)]
 
 
 def main() -> None:
@@ -294,7 +321,9 @@ def main() -> None:
         home.mkdir(parents=True)
         try:
             bench = settings.model_copy(update={"home": home})
-            results.append(measure_size(bench, items, is_checked=chosen.check))
+            before = {name: fact for name, fact in machine_facts(settings).items() if name in OF_A_RUN}
+            before["is_real_time"] = os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO)
+            results.append(before | measure_size(bench, items, is_checked=chosen.check))
         finally:
             shutil.rmtree(home, ignore_errors=True)
         show(console, results[-1])
@@ -303,6 +332,7 @@ def main() -> None:
     write_json_atomically(path, {"machine": facts, "sizes": results})
     plot(results, path.with_suffix(".png"))
     if chosen.page:
+        results = with_kept(facts, results)
         write_json_atomically(KEPT, {"machine": facts, "sizes": results})
         plot(results, PAGE.parent / PICTURE)
         PAGE.write_text(feature_page(facts, results, PICTURE), encoding="utf-8")

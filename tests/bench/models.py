@@ -5,6 +5,7 @@ Usage:
   python tests/bench/models.py korea      (needs TIDEWAITER_KOREA_DIR; goes through the real commands)
   python tests/bench/models.py price      (needs TIDEWAITER_KOREA_DIR; size of the trees against accuracy)
   python tests/bench/models.py transfer   (needs TIDEWAITER_HOME with the marts of several members)
+  python tests/bench/models.py scenarios [--seeds 2] [--items 6e4]   (synthetic members against their truth)
   python tests/bench/models.py write      (the page, from the latest of each)
 
 Every measured step of `speed` is a process of its own, so that its peak memory is its own.
@@ -28,6 +29,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+from scenarios import measure_scenarios, scenarios_table
 
 from ml.config import ModelConfig, choose_features, load_config
 from ml.data import feature_mart_columns, features_path, labels_path, read_labelled
@@ -55,9 +57,13 @@ _LINE = (
 def main() -> None:
     """Run what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["speed", "korea", "price", "transfer", "write", *_STEPS])
+    parser.add_argument(
+        "what", choices=["speed", "korea", "price", "transfer", "scenarios", "write", *_STEPS]
+    )
     parser.add_argument("--rows", type=float, default=1e6)
     parser.add_argument("--score-rows", type=float, default=1e7)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--items", type=float, default=6e4)
     parser.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 2))
     arguments = parser.parse_args()
     if arguments.what in _STEPS:
@@ -67,9 +73,8 @@ def main() -> None:
     if arguments.what == "write":
         PAGE.write_text(_page(), encoding="utf-8")
         return
-    found = {"speed": _speed, "korea": _korea, "price": _price, "transfer": _transfer}[arguments.what](
-        arguments
-    )
+    measured = {"speed": _speed, "korea": _korea, "price": _price, "transfer": _transfer}
+    found = (measured | {"scenarios": _scenarios})[arguments.what](arguments)
     (RESULTS / f"models-{arguments.what}.json").write_text(
         json.dumps(found, indent=2) + "\n", encoding="utf-8"
     )
@@ -450,6 +455,10 @@ def _transfer(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"rows": json.loads(done.stdout)}
 
 
+def _scenarios(arguments: argparse.Namespace) -> dict[str, Any]:
+    return measure_scenarios(WORK, arguments.seeds, int(arguments.items), arguments.threads)
+
+
 # The page --------------------------------------------------------------------------------------------
 
 
@@ -457,7 +466,7 @@ def _page() -> str:
     template = (PROJECT_ROOT / "tests" / "bench" / "models.md").read_text(encoding="utf-8")
     parts = {}
     tables = {"speed": _speed_table, "korea": _korea_table, "price": _price_table}
-    for name, render in (tables | {"transfer": _transfer_table}).items():
+    for name, render in (tables | {"transfer": _transfer_table, "scenarios": scenarios_table}).items():
         path = RESULTS / f"models-{name}.json"
         if path.is_file():
             parts[name] = render(json.loads(path.read_text(encoding="utf-8")))

@@ -62,10 +62,14 @@ class Warehouse:
 
     home: Path
 
-    def land(self, connection: duckdb.DuckDBPyConnection, items: str, extra_rates: str = "") -> None:
-        """Write the rows of two queries as landed Parquet, and the manifest of their extracts."""
+    def land(
+        self, connection: duckdb.DuckDBPyConnection, items: str, extra_rates: str = "", headers: str = ""
+    ) -> None:
+        """Write the rows of queries as landed Parquet, and the manifest of their extracts."""
         write_schema_files(Home(self.home))
         self._write_landed(connection, "declaration_items", items)
+        if headers:
+            self._write_landed(connection, "declarations", headers)
         rates = RATES + (f" union all {extra_rates}" if extra_rates else "")
         numbered = "row_number() over (order by member_iso2, valid_from_date) as source_line"
         rates = f"select *, 'rates' as extract_id, 'rates.csv' as source_file, {numbered} from ({rates})"
@@ -76,7 +80,7 @@ class Warehouse:
         manifest = " union all ".join(
             f"select distinct member_iso2, '{dataset}' as dataset, extract_id, source_file"
             f" from read_parquet('{self.home}/landing/{dataset}/*/*/rows.parquet')"
-            for dataset in ("declaration_items", "exchange_rates", "tariff_rates")
+            for dataset in ("declaration_items", "declarations", "exchange_rates", "tariff_rates")
         )
         _copy(
             connection,
@@ -182,6 +186,12 @@ def seeded() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("set variable seed = 1")
         connection.execute(SEEDED_ITEMS.read_text(encoding="utf-8"))
         yield connection
+
+
+@pytest.fixture(scope="session")
+def warehouse_at() -> type[Warehouse]:
+    """What makes a warehouse of a folder."""
+    return Warehouse
 
 
 @pytest.fixture(scope="session")

@@ -96,17 +96,24 @@ BY_MONTH = (
     "features/declaration_item_features.parquet/",
     "features/declaration_item_labels.parquet/",
 )
+BUILT = (
+    "trade__declarations",
+    "trade__declaration_items",
+    "declaration_item_features",
+    "declaration_item_labels",
+    "trade__member_extracts",
+)
 
 Arrive = Callable[[Sequence[str]], Any]
 
 
 @pytest.fixture(scope="module")
-def arrive(built: Any, tmp_path_factory: pytest.TempPathFactory) -> Arrive:
+def arrive(warehouse_at: Any, tmp_path_factory: pytest.TempPathFactory) -> Arrive:
     """The function that lands files in the order given and builds the warehouse on them."""
 
     def arrive(names: Sequence[str]) -> Any:
         root = tmp_path_factory.mktemp("arrival")
-        warehouse = type(built)(root / "home")
+        warehouse = warehouse_at(root / "home")
         settings = Settings(home=warehouse.home, members_dir=root, threads=2, memory_limit="1GB")
         contract = Contract.model_validate(CONTRACT)
         write_schema_files(settings.paths)
@@ -125,7 +132,7 @@ def arrive(built: Any, tmp_path_factory: pytest.TempPathFactory) -> Arrive:
         warehouse._write_scores(duckdb.connect())
         for folder in ("warehouse", "marts/trade", "marts/features", "marts/scores", "marts/integrity"):
             (warehouse.home / folder).mkdir(parents=True, exist_ok=True)
-        warehouse.dbt("run", "--exclude", "tag:after_scoring")
+        warehouse.dbt("run", "--select", *(f"+{model}" for model in BUILT))
         return warehouse
 
     return arrive

@@ -309,7 +309,10 @@ class XmlFormat(_Format):
 
 
 class ParquetFormat(_Format):
-    """A Parquet file. Values are read as text: ISO 8601 dates, `true` and `false`."""
+    """A Parquet file. Values are read as text: ISO 8601 dates, `true` and `false`.
+
+    One with more than ten rows to a byte is refused: those are no records.
+    """
 
     kind: Literal["parquet"] = "parquet"
 

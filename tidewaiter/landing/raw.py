@@ -199,16 +199,16 @@ def _copy(source: Path, target: Path, look: Callable[[bytes | bytearray], None] 
     """Copy a file and return its digest.
 
     The digest is made in a thread beside, of one buffer while the other is filled: it takes as long as
-    all the rest. What is copied is flushed in another.
+    all the rest.
     """
     digest = hashlib.sha256()
     with (
         source.open("rb") as reader,
         target.open("xb") as writer,
         ThreadPoolExecutor(max_workers=1) as beside,
-        files.FlushedBeside(writer.fileno(), is_read_again=False) as flushed,
     ):
         target.chmod(_OWNER_ONLY_FILE)
+        early = files.WrittenEarly(writer.fileno(), is_read_again=False)
         digesting: Future[None] | None = None
         for buffer in cycle((bytearray(_CHUNK_BYTES), bytearray(_CHUNK_BYTES))):
             size = reader.readinto(buffer)
@@ -220,7 +220,7 @@ def _copy(source: Path, target: Path, look: Callable[[bytes | bytearray], None] 
             chunk = buffer if size == _CHUNK_BYTES else bytes(memoryview(buffer)[:size])
             digesting = beside.submit(digest.update, chunk)
             writer.write(chunk)
-            flushed.wrote(writer.tell())
+            early.wrote(writer.tell())
             if look is not None:
                 look(chunk)
     return digest.hexdigest()

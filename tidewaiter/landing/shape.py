@@ -152,11 +152,11 @@ class RowsWriter:
     def _open(self, options: dict[str, Any]) -> None:
         self._writer = pq.ParquetWriter(self._path, self.shape.schema, **options)
         file = self._opened.enter_context(self._path.open("rb"))
-        self._flushed = self._opened.enter_context(files.FlushedBeside(file.fileno(), is_read_again=True))
+        self._early = files.WrittenEarly(file.fileno(), is_read_again=True)
 
     def _write(self, rows: pa.Table) -> None:
         self._writer.write_table(rows, row_group_size=_ROW_GROUP_ROWS)
-        self._flushed.wrote(self._path.stat().st_size)
+        self._early.wrote(self._path.stat().st_size)
 
     def _wait(self) -> None:
         if self._writing is not None:

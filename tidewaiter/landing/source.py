@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # The first character that is no control character and no blank.
 _AFTER_BLANKS = "!"
-_NEXT_STEP = "ask the member what changed, or correct the contract"
+MISSING_COLUMN_NEXT_STEP = "tidewaiter members diff shows what changed; ask the member, or mend the contract"
 
 
 @dataclass(frozen=True, order=True)
@@ -73,6 +73,9 @@ def resolve_columns(
         tuple where the field's optional column is not in this file.
     """
     times = Counter(header)
+    used = {name for mapping in extract.fields.values() for name in mapping.candidates}
+    used |= {name for parsed in expressions.values() for name in parsed.columns}
+    unused = [name for name in header if name not in used]  # a column that was renamed is among these
     resolved: dict[str, tuple[SourceColumn, ...] | None] = {}
     for field, mapping in extract.fields.items():
         if field in expressions:
@@ -85,11 +88,12 @@ def resolve_columns(
             resolved[field] = None
             continue
         for names in missing:
-            near = next((hint for name in names if (hint := closest(name, header))), "")
+            hints = (closest(name, some) for some in (unused, header) for name in names)
+            near = next(filter(None, hints), "")
             problems.add(
                 f"column {_either(names)} is missing; the contract maps it to {field}{near}",
                 where=where,
-                next_step=_NEXT_STEP,
+                next_step=MISSING_COLUMN_NEXT_STEP,
             )
         for name in wanted:
             if times[name] > 1:
@@ -97,7 +101,7 @@ def resolve_columns(
                     f"column '{name}' appears {times[name]} times in the header",
                     where=where,
                     expected=f"one column of that name, mapped to {field}",
-                    next_step=_NEXT_STEP,
+                    next_step=MISSING_COLUMN_NEXT_STEP,
                 )
         resolved[field] = tuple(SourceColumn(header.index(name), name) for name in wanted if name in times)
     return resolved
@@ -113,7 +117,7 @@ def _present(
             f"the file has {len(present)} of the columns that may be {field}: {', '.join(present)}",
             where=where,
             expected="one of them",
-            next_step=_NEXT_STEP,
+            next_step=MISSING_COLUMN_NEXT_STEP,
         )
     return present[:1]
 

@@ -2,7 +2,7 @@
 -- What was known of an item's entities when its day began, for entities of many keys with few items each: what
 -- happened on earlier days, summed item by item. Only the items that this build makes anew.
 -- depends_on: {{ ref('int_rebuild_windows') }}
-{{ config(materialized='in_parts', parts='item_entities') }}
+{{ config(materialized='in_parts', parts='item_entities', beside_others=true) }}
 {% for entity in item_entities() %}
     {%- set sums = summed_by_item(entity) %}
     {%- if not loop.first %}

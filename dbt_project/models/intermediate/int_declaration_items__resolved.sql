@@ -11,20 +11,29 @@
     pre_hook="{{ delete_touched_items() }}"
 ) }}
 
-with accepted_items as (
+with accepted_items as not materialized (
     {{ accepted_items() }}
 ),
 
-candidates as (
-    select items.item_index
+-- Keys are found first and whole rows read of few extracts afterwards: rows are wide.
+{% if is_partial_build() -%}
+keys as materialized (
+    select
+        items.item_index,
+        items.extract_id,
+        items.is_header_apart
     from accepted_items as items
-    {%- if is_partial_build() %}
     where items.item_index in (
         select changes.item_index from {{ ref('int_declaration_items__changes') }} as changes
     )
-    {%- endif %}
-    group by items.item_index
-    having count(*) > 1 or bool_or(coalesce(items.is_header_apart, false))
+),
+
+{% endif -%}
+candidates as materialized (
+    select keys.item_index
+    from {{ 'keys' if is_partial_build() else 'accepted_items as keys' }}
+    group by keys.item_index
+    having count(*) > 1 or bool_or(coalesce(keys.is_header_apart, false))
 ),
 
 accepted_rows as (
@@ -37,7 +46,15 @@ accepted_rows as (
             items.member_iso2 = extracts.member_iso2
             and items.extract_id = extracts.extract_id
             and extracts.dataset_name = 'declaration_items'
-    where items.item_index in (select candidates.item_index from candidates)
+    where
+        items.item_index in (select candidates.item_index from candidates)
+        {%- if is_partial_build() %}
+        and items.extract_id in (
+            select keys.extract_id
+            from keys
+            where keys.item_index in (select candidates.item_index from candidates)
+        )
+        {%- endif %}
 ),
 
 {{ declared_beside_latest(

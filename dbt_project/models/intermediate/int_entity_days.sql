@@ -5,6 +5,7 @@
 {{ config(
     materialized='in_parts',
     parts='day_entities',
+    beside_others=true,
     keeps_rows=true,
     pre_hook="{{ delete_from_rebuilt_days('registered_date') }}"
 ) }}

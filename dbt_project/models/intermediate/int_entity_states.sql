@@ -2,7 +2,7 @@
 -- What was known of an entity when a day on which it declares began: its ledger summed up to the day before.
 -- Only the days that this build makes anew: what the ledger holds of earlier ones goes in as one row.
 -- depends_on: {{ ref('int_rebuild_windows') }}, {{ ref('int_declaration_items__entity_keys') }}
-{{ config(materialized='in_parts', parts='day_entities') }}
+{{ config(materialized='in_parts', parts='day_entities', beside_others=true) }}
 {% for entity in day_entities() %}
     {%- if not loop.first %}
 

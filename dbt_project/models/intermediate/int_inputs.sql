@@ -6,7 +6,7 @@ select
     hash(extract_sequence) as fingerprint,
     cast(null as date) as felt_from_date
 from {{ ref('stg_landing__extracts') }}
-where is_accepted and dataset_name = 'declaration_items'
+where is_accepted and dataset_name in ('declaration_items', 'declarations')
 union all
 select
     member_iso2,

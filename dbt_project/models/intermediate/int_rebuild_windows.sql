@@ -3,6 +3,7 @@
 -- or newly labelled item, a new exchange rate or a new tariff rate can be felt.
 -- depends_on: {{ ref('int_declaration_items__changes') }}, {{ ref('int_declaration_items__touched') }}
 -- depends_on: {{ ref('int_inputs') }}
+-- depends_on: {{ ref('int_declarations__changes') }}, {{ ref('int_declarations__current') }}
 {% if is_partial_build() %}
 with changes as (
     select
@@ -38,8 +39,21 @@ with changes as (
             and now.dataset_name = earlier.dataset_name
             and now.input_key = earlier.input_key
     where
-        coalesce(now.dataset_name, earlier.dataset_name) != 'declaration_items'
+        coalesce(now.dataset_name, earlier.dataset_name) not in ('declaration_items', 'declarations')
         and now.fingerprint is distinct from earlier.fingerprint
+    union all
+    -- Freight and insurance of a declaration are shared out among all its items.
+    select
+        items.member_iso2,
+        items.registered_date as declared_from_date,
+        null as label_from_date,
+        null as cancelled_from_date
+    from {{ standing('int_declaration_items__valued') }} as items
+    inner join {{ ref('int_declarations__changes') }} as earlier
+        on items.member_iso2 = earlier.member_iso2 and items.declaration_id = earlier.declaration_id
+    inner join {{ ref('int_declarations__current') }} as now
+        on items.member_iso2 = now.member_iso2 and items.declaration_id = now.declaration_id
+    where {{ charges_fingerprint('now') }} is distinct from earlier.charges_fingerprint
     {%- if var('rebuild_from_date') %}
     union all
     select distinct

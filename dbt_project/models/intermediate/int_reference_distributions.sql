@@ -6,6 +6,7 @@
 {{ config(
     materialized='in_parts',
     parts='reference_months',
+    beside_others=true,
     keeps_rows=true,
     pre_hook="{{ delete_from_rebuilt_days('reference_month') }}"
 ) }}

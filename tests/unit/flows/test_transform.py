@@ -116,3 +116,10 @@ def test_the_de_minimis_value_is_the_contracts(dbt, monkeypatch):
     transform.transform(dbt.settings, "before_scoring", "inputs")
     # KR has no such parameter, and no contract is left of QQ.
     assert dbt.variables == {"member_de_minimis_usd": {"XA": 150, "XE": 110}}
+
+
+def test_another_de_minimis_value_is_built(dbt, monkeypatch):
+    transform.transform(dbt.settings, "before_scoring", "inputs")
+    monkeypatch.setattr(transform, "_de_minimis_usd", lambda settings: {"XA": 22})
+    again = transform.transform(dbt.settings, "before_scoring", "inputs")
+    assert (again.was_fresh, again.was_partial) == (False, False)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import prefect.artifacts
 import prefect.events
 import pytest
 
-from flows.watching import announce, drift_rows, markdown
+from flows.watching import announce, drift_rows, markdown, moved_features
 from ml.watch import DriftReport, Finding
+from tidewaiter.settings import load_settings
 
 _BASE: dict[str, Any] = {
     "member_iso2": "XA",
@@ -70,3 +73,35 @@ def test_a_report_in_words_and_rows() -> None:
     loud = DriftReport(**_BASE, findings=(_finding("alarm"),))
     assert "**alarm**" in markdown(loud)
     assert drift_rows([loud])[0]["severity"] == "alarm"
+
+
+def test_features_beyond_their_limits_are_listed(tmp_path: Path) -> None:
+    """The latest month's, watched ones only, the farthest first; none before features are built."""
+    settings = load_settings({"home": tmp_path}, environment={})
+    assert moved_features(settings) == []
+    drift = settings.paths.marts / "features" / "feature_drift.parquet"
+    drift.parent.mkdir(parents=True)
+    duckdb.sql(
+        """
+        select
+            member_iso2, feature, date '2025-06-01' as month, verdict, psi, 0.02 as psi_by_chance,
+            0.0 as null_share, 0.0 as reference_null_share, 1.5 as mean, 1.0 as reference_mean,
+            1.5 as median, 1.0 as reference_median,
+            is_latest, is_watched
+        from (values
+            ('XB', 'price__robust_z', 'large shift', 0.5, true, true),
+            ('XA', 'tax__rate_pct', 'moderate shift', 0.15, true, true),
+            ('XA', 'value__ln_net_kg', 'large shift', 0.4, true, true),
+            ('XA', 'calendar__month', 'large shift', 9.0, true, false),
+            ('XA', 'price__robust_z', 'large shift', 0.6, false, true),
+            ('XA', 'value__ln_value_usd', 'stable', 0.05, true, true)
+        ) as drift (member_iso2, feature, verdict, psi, is_latest, is_watched)
+        """
+    ).write_parquet(str(drift))
+    rows = moved_features(settings)
+    assert [(row["member_iso2"], row["feature"]) for row in rows] == [
+        ("XA", "value__ln_net_kg"),
+        ("XA", "tax__rate_pct"),
+        ("XB", "price__robust_z"),
+    ]
+    assert rows[0]["month"] == "2025-06"

@@ -70,6 +70,44 @@ def test_the_test_window_has_no_influence(
     assert again.bundle.lane_thresholds == fitted.bundle.lane_thresholds
 
 
+def test_a_refit_learns_the_newest_months(
+    items: LabelledItems, split: Split, small_config: ModelConfig
+) -> None:
+    """A pattern that begins with the calibration window is in the final model; its calibration is not."""
+    place = items.features.index("price__ln_ratio_to_reference")
+    matrix, truth = items.matrix.copy(), items.is_irregular.copy()
+    new = np.random.default_rng(3).random(len(items)) < 0.1
+    matrix[new, place] = 77
+    truth[new & ~split.fit] = True
+    changed = replace(items, matrix=matrix, is_irregular=truth)
+    fitted = fit_bundle(changed, split, small_config, seed=7, threads=1)
+    boosting = small_config.boosting.model_copy(update={"refit": False})
+    once = fit_bundle(
+        changed, split, small_config.model_copy(update={"boosting": boosting}), seed=7, threads=1
+    )
+    rows = matrix[new & split.test]
+    assert fitted.bundle.score(rows).mean() > once.bundle.score(rows).mean() + 0.1
+    assert fitted.rounds == once.rounds == fitted.bundle.probability.num_boosted_rounds()
+    assert fitted.bundle.recovery.smearing == once.bundle.recovery.smearing
+
+
+def test_a_refit_is_calibrated_on_items_it_did_not_learn_from(
+    items: LabelledItems, split: Split, small_config: ModelConfig
+) -> None:
+    """Truth at random in the calibration window: scores of what was learnt would know it, these do not."""
+    truth = items.is_irregular.copy()
+    truth[split.calibration] = np.random.default_rng(4).random(int(split.calibration.sum())) < 0.3
+    changed = replace(items, is_irregular=truth)
+    fitted = fit_bundle(changed, split, small_config, seed=7, threads=1)
+    later = changed.take(split.calibration)
+    positive, negative = int(later.is_irregular.sum()), int((~later.is_irregular).sum())
+    deviation = np.sqrt((positive + negative + 1) / (12 * positive * negative))
+    assert abs(roc_auc_score(later.is_irregular, fitted.calibration_score) - 0.5) < 4 * deviation
+    assert fitted.bundle.lane_thresholds["RED"] == np.quantile(
+        fitted.calibration_score, 0.95, method="higher"
+    )
+
+
 def test_contributions_sum_to_the_margin(items: LabelledItems, fitted: Fitted) -> None:
     rows = items.matrix[:200]
     total = contributions(fitted.bundle, rows).sum(axis=1)

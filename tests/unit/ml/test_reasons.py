@@ -116,17 +116,17 @@ GOLDEN = [
         "rate at least as high as earlier items of this heading paid",
     ),
     (
-        "statutory_rate",
+        "tax",
         {"tax__statutory_rate_pct": 8, "tax__statutory_gap_pct": 3},
         "tariff rate 8 %, 3 points above the rate applied",
     ),
     (
-        "statutory_rate",
-        {"tax__statutory_rate_pct": 8, "tax__statutory_gap_pct": 0},
-        "tariff rate 8 %, as applied",
+        "tax",
+        {"tax__rate_pct": 8, "tax__statutory_rate_pct": 8, "tax__statutory_gap_pct": 0},
+        "declared tax rate 8 %, that of the tariff",
     ),
     (
-        "statutory_rate",
+        "tax",
         {"tax__statutory_rate_pct": 8, "tax__statutory_gap_pct": -3},
         "tariff rate 8 %, below the rate applied",
     ),

@@ -59,6 +59,8 @@ def test_windows_never_overlap_and_no_label_is_known_after_its_cutoff(
     assert calibration_from <= items.registered_day[split.calibration].min()
     assert items.registered_day[split.calibration].max() < test_from
     assert items.label_at[split.calibration].max() < test_from
+    known = (items.registered_day < test_from) & (items.label_at < test_from)
+    np.testing.assert_array_equal(split.train, known)
     assert test_from <= items.registered_day[split.test].min()
     assert (items.registered_day[split.test].max() - test_from).astype(int) < test_days
 

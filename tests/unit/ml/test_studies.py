@@ -113,7 +113,9 @@ def test_a_member_is_taught_by_the_others(fresh: Settings, quick: ModelConfig) -
     nothing, few = found
     assert "local" not in nothing.figures
     assert nothing.figures["transfer"]["auc"].value > 0.65
-    assert few.figures["transfer"]["auc"].value > few.figures["local"]["auc"].value
+    # By the figure that promotion reads: of so few items, the interval of an AUC is ten points to each side.
+    by_promotion = {name: one["average_precision"].value for name, one in few.figures.items()}
+    assert by_promotion["transfer"] > by_promotion["local"]
     assert few.is_negative is False
     only_one = config.model_copy(update={"split": split.model_copy(update={"minimum_labels": 800})})
     with pytest.raises(TidewaiterError, match="only XA has enough labels"):

@@ -133,3 +133,12 @@ def test_names_of_countries_in_four_languages_and_none_that_means_two():
     assert {listed[name] for name in ("Japón", "JAPON", "Japão")} == {"JP"}
     assert listed["Bolivia"] == listed["Rusia"].replace("RU", "BO") == "BO"
     assert "Corea" not in listed  # there are two
+
+
+def test_names_of_countries_land_as_codes(bench, contract_of, landing_header):
+    names = ("Alemania", "JAPON", "États-Unis", "Brésil", "Atlantis", "Corea del Sur")
+    lines = [f"A{n},1,2024-03-01,S,010121,Acme,1,{name}" for n, name in enumerate(names)]
+    contract = contract_of({"origin_iso2": {"column": "origin", "codes_list": "country_names"}})
+    landed = bench.land("\n".join([f"{landing_header},origin", *lines]), contract)
+    assert landed.column("origin_iso2") == ["DE", "JP", "US", "BR", "KR"]
+    assert landed.reasons == {6: ["origin_iso2: 'Atlantis' is not in the contract's code map"]}

@@ -220,32 +220,19 @@ def test_the_closest_name_is_offered_only_where_it_is_close():
 
 
 @pytest.mark.parametrize("is_read_again", [True, False])
-def test_a_file_flushed_as_it_grows_holds_what_was_written(tmp_path, monkeypatch, is_read_again):
-    monkeypatch.setattr(files, "_FLUSHED_AT_ONCE_BYTES", 10_000)
-    flushed_sizes = []
-    monkeypatch.setattr(files.os, "fsync", lambda handle: flushed_sizes.append(os.fstat(handle).st_size))
-    parts = [bytes([n]) * 4_999 for n in range(20)]
-    with (
-        (tmp_path / "long").open("wb", buffering=0) as writer,
-        files.FlushedBeside(writer.fileno(), is_read_again=is_read_again) as flushed,
-    ):
+def test_a_file_written_early_holds_what_was_written(tmp_path, monkeypatch, is_read_again):
+    monkeypatch.setattr(files, "_WRITTEN_AT_ONCE_BYTES", 10_000)
+    monkeypatch.setattr(files, "_ON_ITS_WAY_BYTES", 25_000)
+    let_go, parts = [], [bytes([n]) * 4_999 for n in range(20)]
+    forget = files.let_go
+    monkeypatch.setattr(files, "let_go", lambda *told: (let_go.append(told[1:]), forget(*told)))
+    with (tmp_path / "long").open("wb") as writer:
+        early = files.WrittenEarly(writer.fileno(), is_read_again=is_read_again)
         for part in parts:
             writer.write(part)
-            flushed.wrote(writer.tell())
+            early.wrote(writer.tell())
     assert (tmp_path / "long").read_bytes() == b"".join(parts)
-    assert len(flushed_sizes) == len(parts) // 3
-    assert flushed_sizes[0] >= 10_000
-
-
-def test_a_flush_that_fails_is_not_passed_over(tmp_path, monkeypatch):
-    def fail(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files, "_FLUSHED_AT_ONCE_BYTES", 1)
-    monkeypatch.setattr(files.os, "fsync", fail)
-    with (
-        (tmp_path / "long").open("wb") as writer,
-        pytest.raises(OSError, match="No space left"),
-        files.FlushedBeside(writer.fileno(), is_read_again=False) as flushed,
-    ):
-        flushed.wrote(10)
+    calls = 1 if is_read_again else 2  # the second is for what came before
+    assert let_go[::calls] == [(start * 14_997, 14_997) for start in range(6)]
+    if not is_read_again:
+        assert let_go[1::2][-1] == (5 * 14_997 - 25_000, 25_000)

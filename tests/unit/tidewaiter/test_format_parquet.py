@@ -99,3 +99,18 @@ def test_all_rows_are_there_in_order(bench, contract_of):
     assert landed.receipt.rows_landed == 100_000
     assert landed.column("declaration_id") == [f"A{number}" for number in range(100_000)]
     assert landed.column("source_line") == list(range(1, 100_001))
+
+
+def test_a_value_repeated_a_million_times_over_is_no_file_of_records(bench, contract_of):
+    rows = 1_000_000
+    same = pa.DictionaryArray.from_arrays(
+        pa.Array.from_buffers(pa.int8(), rows, [None, pa.py_buffer(bytes(rows))]), pa.array(["1"])
+    )
+    made = pa.table(dict.fromkeys(("id", "item", "registered", "office", "hs", "importer", "value"), same))
+    content = io.BytesIO()
+    with pq.ParquetWriter(content, made.schema) as writer:
+        for _ in range(6):
+            writer.write_table(made, row_group_size=rows)
+    assert len(content.getvalue()) < rows / 5
+    with pytest.raises(TidewaiterError, match=r"6,000,000 rows in [0-9,]+ bytes"):
+        bench.land(content.getvalue(), contract_of(format=PARQUET))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 
@@ -169,15 +171,76 @@ def test_sums_in_the_shape_of_comtrade_are_mapped_whole(settings, tmp_path):
 
 
 def test_year_and_month_make_a_period(settings, tmp_path):
-    head = "CO_ANO;CO_MES;CO_NCM;CO_PAIS;KG_LIQUIDO;VL_FOB"
-    rows = [["2024", f"{n % 12 + 1:02d}", GOODS[n % 6], "160", str(n), str(n * 700)] for n in range(90)]
+    head = "CO_ANO;CO_MES;CO_NCM;CO_PAIS;KG_LIQUIDO;VL_FOB;VL_FRETE"
+    rows = [
+        ["2024", f"{n % 12 + 1:02d}", GOODS[n % 6], "160", str(n), str(n * 700), str(n * 9)]
+        for n in range(90)
+    ]
     (entry,) = propose("XK", [write(tmp_path / "imp_2024.csv", rows, head)], settings).extracts
     assert entry.dataset == "aggregate_flows"
     expected = 'make_date(cast("CO_ANO" as integer), cast("CO_MES" as integer), 1)'
     assert entry.guesses["period_from_date"].mapping == {"expression": expected}
     assert entry.guesses["frequency_code"].mapping == {"constant": "M"}
     assert entry.guesses["primary_value_usd"].columns == ("VL_FOB",)
+    assert entry.guesses["partner_code"].columns == ("CO_PAIS",)
     assert {"flow_code", "classification_code"} <= set(entry.to_fill_in)
+
+
+def test_a_month_that_is_none_makes_no_period(settings, tmp_path):
+    """Comtrade's answer for a year says month 52."""
+    rows = [
+        {
+            **{"freqCode": "A", "refYear": 2023, "refMonth": 52, "period": "2023", "flowCode": "M"},
+            **{"partnerCode": 156 + n % 2, "classificationCode": "H6", "cmdCode": goods[:6]},
+            **{"netWgt": n / 8, "primaryValue": n * 7.5, "isNetWgtEstimated": False},
+        }
+        for n, goods in enumerate(GOODS * 4)
+    ]
+    sample = tmp_path / "comtrade.json"
+    sample.write_text(json.dumps({"count": len(rows), "data": rows, "error": ""}))
+    (entry,) = propose("XK", [sample], settings).extracts
+    assert (entry.dataset, entry.to_fill_in) == ("aggregate_flows", [])
+    mapped = {name: guess.mapping for name, guess in entry.guesses.items()}
+    assert mapped["period_from_date"] == {"expression": 'make_date(cast("refYear" as integer), 1, 1)'}
+    assert mapped["net_kg"] == {"column": "netWgt"}
+    assert mapped["is_net_kg_estimated"]["column"] == "isNetWgtEstimated"
+
+
+def test_euros_are_no_dollars(settings, tmp_path):
+    head = "PARTNER;PRODUCT_NC;FLOW;PERIOD;VALUE_IN_EUROS;QUANTITY_IN_KG"
+    rows = [
+        ["0720", GOODS[n % 6], "12"[n % 2], f"2023{n % 12 + 1:02d}", str(n * 100), str(n * 3)]
+        for n in range(90)
+    ]
+    (entry,) = propose("XK", [write(tmp_path / "comext.dat", rows, head)], settings).extracts
+    assert entry.guesses["primary_value_usd"].open_question.startswith("euros")
+    assert entry.guesses["net_kg"].columns == ("QUANTITY_IN_KG",)
+
+
+def test_items_of_a_pedimento(settings, tmp_path):
+    head = (
+        "Patente;Pedimento;SeccionAduanera;Fraccion;SecuenciaFraccion;ValorAduana;PaisOrigenDestino;FechaPago"
+    )
+    rows = [
+        [
+            *("3001", str(4000000 + n), "240", GOODS[(n + item) % 6], str(item), str(n * 90)),
+            *(("USA", "CHN", "DEU")[n % 3], f"2023-0{n % 9 + 1}-{n % 28 + 1:02d} 00:00:00"),
+        ]
+        for n in range(90)
+        for item in (1, 2)
+    ]
+    (entry,) = propose("XK", [write(tmp_path / "m551.asc", rows, head)], settings).extracts
+    found = {name: guess.columns[0] for name, guess in entry.guesses.items() if guess.columns}
+    assert found == {
+        "declaration_id": "Pedimento",
+        "item_no": "SecuenciaFraccion",
+        "registered_at": "FechaPago",
+        "office_code": "SeccionAduanera",
+        "hs6": "Fraccion",
+        "hs_national_code": "Fraccion",
+        "origin_iso2": "PaisOrigenDestino",
+        "declared_value": "ValorAduana",
+    }
 
 
 def test_a_key_of_several_columns_joins_items_to_headers(settings, tmp_path):

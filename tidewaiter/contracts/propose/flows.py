@@ -15,6 +15,7 @@ _DATASET = "aggregate_flows"
 _LEAST_NAME_SCORE = 0.6
 _MOST = 0.8
 _NUMBERS = "iso3166_numeric"
+_MONTHS = {str(month) for month in range(1, 13)}
 
 
 def flow_guesses(columns: Sequence[ColumnProfile], known: Mapping[str, Guess]) -> dict[str, Guess]:
@@ -56,6 +57,8 @@ def _period(columns: Sequence[ColumnProfile], known: Mapping[str, Guess]) -> tup
         next((one for one in columns if word in spelt_concepts(one.name) and one.whole == 1), None)
         for word in ("year", "month")
     )
+    if month is not None and not {value.lstrip("0") for value in month.codes} <= _MONTHS:
+        month = None  # Comtrade has 52 where the period is a year
     if year is None:
         return None, False
     parts = [year] if month is None else [year, month]

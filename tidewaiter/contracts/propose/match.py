@@ -164,7 +164,7 @@ def _column_of(
 
 def _guess(target: Field, column: ColumnProfile, basis: str) -> Guess:
     mapping: dict[str, Any] = {"column": column.name}
-    questions = []
+    questions: list[str] = []
     if target.type in ("date", "timestamp") and column.date_format:
         mapping["formats"] = [column.date_format]
         if column.is_ambiguous_date:
@@ -175,16 +175,22 @@ def _guess(target: Field, column: ColumnProfile, basis: str) -> Guess:
         mapping["unit"] = "t"
         basis += "; in tonnes"
     if target.type == "boolean" or target.code_list:
-        found = code_map(target, column)
-        if found.codes:
-            mapping["codes"] = found.codes
-        if found.unknown:
-            questions.append(f"say what these mean: {', '.join(found.unknown)}")
-        if found.left_out:
-            basis += f"; rare, and left to quarantine: {', '.join(found.left_out)}"
+        basis += _map_codes(target, column, mapping, questions)
+    if target.unit == "USD" and "euro" in spelt_concepts(column.name):
+        questions.append("euros, and the field is in US dollars: convert them in an expression")
     if column.is_empty:
         basis += "; the sample has no value in it"
     return Guess(target.name, mapping, basis, (column.name,), "; ".join(questions))
+
+
+def _map_codes(target: Field, column: ColumnProfile, mapping: dict[str, Any], questions: list[str]) -> str:
+    """Add the codes of a column to its mapping, and what is open; return words for what is left out."""
+    found = code_map(target, column)
+    if found.codes:
+        mapping["codes"] = found.codes
+    if found.unknown:
+        questions.append(f"say what these mean: {', '.join(found.unknown)}")
+    return f"; rare, and left to quarantine: {', '.join(found.left_out)}" if found.left_out else ""
 
 
 def _may_be(target: Field, column: ColumnProfile) -> bool:
@@ -197,6 +203,8 @@ def _fits_words(target: Field, column: ColumnProfile) -> bool:
     concepts = spelt_concepts(column.name)
     if target.name == "declaration_id":
         return "date" not in concepts  # the time of registration is no number of it
+    if target.name == "primary_value_usd":
+        return concepts.isdisjoint({"freight", "insurance"})  # parts of a value, and not the value
     return target.name != "origin_marking_code" or not concepts.isdisjoint({"marking", "indicator"})
 
 

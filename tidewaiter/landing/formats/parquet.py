@@ -15,6 +15,10 @@ from tidewaiter.warehouse import quote_literal
 
 _NESTED = ("STRUCT", "MAP", "UNION")
 _FLOATS = ("FLOAT", "DOUBLE")
+# One value that is repeated a thousand million times takes a few megabytes. A record of a declaration takes
+# more than a byte, were it only for its number.
+_MOST_ROWS_PER_BYTE = 10
+_COUNTED_FROM_ROWS = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,16 @@ class ParquetSource:
     def __post_init__(self) -> None:
         try:
             names = pq.read_schema(self.opening.path).names
+            rows = pq.read_metadata(self.opening.path).num_rows
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise self.opening.error(f"not a Parquet file: {str(error).splitlines()[0]}") from None
+        size = self.opening.path.stat().st_size
+        if rows > _COUNTED_FROM_ROWS and rows > _MOST_ROWS_PER_BYTE * size:
+            raise self.opening.error(
+                f"{rows:,} rows in {size:,} bytes",
+                expected=f"at most {_MOST_ROWS_PER_BYTE} rows in a byte: records differ from each other",
+                next_step="ask the sender what the file holds",
+            )
         object.__setattr__(self, "header", tuple(name.strip() for name in names))
 
     def stage(self, positions: Sequence[int]) -> Staged:

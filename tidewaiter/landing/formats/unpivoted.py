@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tidewaiter.contracts.formats import Unpivot
 from tidewaiter.errors import Problems, closest
 from tidewaiter.landing.formats.opening import Opening
+from tidewaiter.landing.source import MISSING_COLUMN_NEXT_STEP
 from tidewaiter.landing.staged import SOURCE_LINE, Staged, raw_column
 from tidewaiter.landing.wide import WideRecords
 from tidewaiter.warehouse import quote_literal
@@ -41,7 +42,7 @@ class UnpivotedSource:
                         f"column '{name}' {found}; the contract unpivots it to {column}"
                         + closest(name, self.wide.header),
                         where=self.opening.where,
-                        next_step="ask the member what changed, or correct the contract",
+                        next_step=MISSING_COLUMN_NEXT_STEP,
                     )
         for column in (self.unpivot.name, *self.unpivot.columns):
             if column in times:
