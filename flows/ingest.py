@@ -81,7 +81,8 @@ def ingest_member(settings: Settings, member: str) -> IngestReport:
         rows_in = sum(receipt.rows_in for receipt in receipts)
         quarantined = sum(receipt.rows_quarantined for receipt in receipts)
         running.note(
-            f"{tally.landed_now} new of {len(files)} files, {rows_in} rows in, {quarantined} quarantined"
+            f"{tally.landed_now} new of {len(files)} files;"
+            f" {rows_in:,} rows of all kinds, {quarantined:,} quarantined"
         )
         passed_over = [
             problem for extract in contract.extracts for problem in left_out(extract, contract, settings)
