@@ -123,8 +123,8 @@ def _print_outcome(settings: Any, outcome: Any, *, as_json: bool) -> None:
     console.print()
     console.print(_outcome_table(rows))
     console.print(
-        "[dim]rows are declaration items; precision and revenue at 5 % inspected, on the labelled items of the"
-        " scored window;"
+        "[dim]rows are declaration items; precision and revenue at 5 % inspected, on the labelled items of"
+        " the scored window;"
         " revenue as a share of all that could be recovered.[/dim]"
     )
     _print_notes(console, outcome)
