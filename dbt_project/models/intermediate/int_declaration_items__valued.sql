@@ -1,5 +1,6 @@
 -- noqa: disable=LT02
--- depends_on: {{ ref('int_declaration_items__changes') }}, {{ ref('int_declaration_items__resolved') }}
+-- depends_on: {{ ref('int_declaration_items__changes') }}, {{ ref('int_declaration_items__current') }}
+-- depends_on: {{ ref('int_rebuild_windows') }}
 -- All that features take from an item itself, as numbers: amounts in USD, each at its own currency's rate of
 -- the day of registration, the value on one basis, and the keys of its entities. Months lie together.
 {{ config(
@@ -13,57 +14,11 @@
     'freight_usd', 'insurance_usd', 'adding_code', 'cif_value_usd'
 ] %}
 
-with items as not materialized (
-    select items.*
-    from {{ ref('int_declaration_items__current') }} as items
-    inner join {{ ref('int_rebuild_windows') }} as windows on items.member_iso2 = windows.member_iso2
-    where {{ in_period('items') }} and items.registered_date >= windows.from_date
-    {%- if is_partial_build() %}
-    -- Older ones that were sent again.
-    union all by name
-    select items.*
-    from {{ ref('int_declaration_items__resolved') }} as items
-    left join {{ ref('int_rebuild_windows') }} as windows on items.member_iso2 = windows.member_iso2
-    where
-        {{ in_period('items') }}
-        and items.registered_date < coalesce(windows.from_date, date '9999-12-31')
-        and items.item_index in (
-            select changes.item_index from {{ ref('int_declaration_items__changes') }} as changes
-        )
-    {%- endif %}
-),
-
-charges_of_headers as (
-    select
-        declared.item_index,
-        totals.total_freight,
-        totals.total_insurance,
-        coalesce(totals.freight_currency_code, totals.currency_code) as freight_currency_code,
-        cast(declared.declared_value as double)
-        / nullif(cast(
-            coalesce(
-                totals.total_declared_value,
-                sum(declared.declared_value) over (
-                    partition by declared.member_iso2, declared.declaration_id, declared.registered_date
-                )
-            ) as double
-        ), 0) as share_of_value
-    from {{ ref('int_declaration_items__current') }} as declared
-    inner join {{ ref('int_declarations__current') }} as totals
-        on
-            declared.member_iso2 = totals.member_iso2
-            and declared.declaration_id = totals.declaration_id
-    where
-        {{ in_period('declared') }}
-        and (totals.total_freight is not null or totals.total_insurance is not null)
-),
-
-charged as not materialized (
+with charged as not materialized (
     select
         items.*,
-        -- Freight and insurance that are declared once per declaration, by value: as customs apportions them.
-        coalesce(items.declared_freight, headers.total_freight * headers.share_of_value) as freight,
-        coalesce(items.declared_insurance, headers.total_insurance * headers.share_of_value) as insurance,
+        coalesce(items.declared_freight, headers.freight) as freight,
+        coalesce(items.declared_insurance, headers.insurance) as insurance,
         coalesce(
             if(
                 items.declared_freight is null and items.declared_insurance is null,
@@ -72,38 +27,14 @@ charged as not materialized (
             ),
             items.currency_code
         ) as charges_currency_code
-    from items
-    left join charges_of_headers as headers on items.item_index = headers.item_index
+    from {{ ref('int_declaration_items__rebuilt') }} as items
+    left join {{ ref('int_declaration_items__apportioned_charges') }} as headers
+        on items.item_index = headers.item_index
 ),
 
--- Currencies and days are few: their rates are found once, not item by item.
-rates as (
-    select
-        needed.member_iso2,
-        needed.registered_date,
-        needed.currency_code,
-        -- A dollar is a dollar, whether or not the member's table says so.
-        coalesce(
-            cast(known.units_per_usd as double), case when needed.currency_code = 'USD' then 1.0 end
-        ) as units_per_usd
-    from (
-        {%- for column in ['currency_code', 'charges_currency_code', 'tax_currency_code'] %}
-        {%- if not loop.first %}
-        union
-        {%- endif %}
-        select distinct
-            member_iso2,
-            registered_date,
-            {{ column }} as currency_code
-        from charged
-        where {{ column }} is not null
-        {%- endfor %}
-    ) as needed
-    asof left join {{ ref('int_exchange_rates__current') }} as known
-        on
-            needed.member_iso2 = known.member_iso2
-            and needed.currency_code = known.currency_code
-            and needed.registered_date >= known.valid_from_date
+-- Asked for three currencies of an item, and found once.
+rates as materialized (
+    select * from {{ ref('int_exchange_rates__daily') }}
 ),
 
 in_usd as not materialized (
