@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_declaration_items__changes') }}, {{ ref('int_declaration_items__resolved') }}
 -- A view: which items the months that are made anew hold, and those of earlier months that were sent again.
 {{ config(materialized='view') }}
 
