@@ -1,5 +1,5 @@
--- A view: freight and insurance that a header declares once for all its items, by value, as customs apportions
--- them.
+-- A view: freight and insurance that a header declares once for all its items, by value, as customs
+-- apportions them.
 {{ config(materialized='view') }}
 
 with shares as (
