@@ -9,68 +9,69 @@
     'inspector': ('inspector_initial_id', 'coalesce(importer_id, declaration_id)')
 } %}
 
--- Pseudonyms are long and meet in many rows: rows are compared and grouped by hashes.
+-- Pseudonyms are long and meet in many rows: hashes stand for them until the end.
 with valued as (
     select
-        *,
+        member_iso2,
+        month,
+        {%- for kind, (unit, cluster) in kinds.items() %}
+        if({{ unit }} is null, null, hash(member_iso2, '{{ kind }}', {{ unit }})) as {{ kind }}_key,
+        hash({{ cluster }}) as {{ kind }}_cluster_key,
+        {%- endfor %}
+        hash(hs6) as hs6_key,
+        declared_value,
+        round(declared_value_usd, 2) as declared_value_usd,
         log10(declared_value) as log_value,
         -- The quotient of doubles can come out a hair under a digit, or at ten.
-        greatest(1, least(9, cast(floor(declared_value / pow(10, floor(log10(declared_value)))) as integer)))
+        cast(greatest(1, least(9, floor(declared_value / pow(10, floor(log_value))))) as utinyint)
             as first_digit
     from {{ ref('int_integrity__items') }}
     where declared_value > 0
 ),
 
-all_units as (
-    {%- for kind, (unit, cluster) in kinds.items() %}
+-- Not kept: three rows of every item are more to write and read again than to make again.
+all_units as not materialized (
+    {%- for kind in kinds %}
     select
         member_iso2,
         month,
         '{{ kind }}' as unit_kind,
-        {{ unit }} as unit_id,
-        {{ cluster }} as cluster_id,
-        hash(member_iso2, '{{ kind }}', {{ unit }}) as unit_key,
-        hash({{ cluster }}) as cluster_key,
-        hs6,
+        {{ kind }}_key as unit_key,
+        {{ kind }}_cluster_key as cluster_key,
+        hs6_key,
         log_value,
         first_digit,
-        hash(unit_key, month, declared_value) as same_value_key,
-        hash(unit_key, month, round(declared_value_usd, 2)) as same_usd_key
+        hash({{ kind }}_key, month, declared_value) as same_value_key,
+        hash({{ kind }}_key, month, declared_value_usd) as same_usd_key
     from valued
-    where {{ unit }} is not null
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
+    where {{ kind }}_key is not null
+    {{- '\n    union all' if not loop.last }}
     {%- endfor %}
 ),
 
 large_units as (
     select unit_key
     from all_units
-    group by unit_key
+    group by all
     having count(*) >= {{ var('integrity_least_values') }}
 ),
 
+-- noqa: disable=RF02
 units as (
-    select all_units.*
+    select all_units.* exclude (member_iso2, unit_kind)
     from all_units
     semi join large_units on all_units.unit_key = large_units.unit_key
 ),
 
-repeated_values as (
-    select same_value_key
+{% for key in ('value', 'usd') -%}
+repeated_{{ key }} as (
+    select same_{{ key }}_key
     from units
-    group by same_value_key
+    group by all
     having count(*) > 1
 ),
 
-repeated_usd as (
-    select same_usd_key
-    from units
-    group by same_usd_key
-    having count(*) > 1
-),
-
+{% endfor -%}
 -- As many subheadings of equal weight would be as unlike each other (inverse Herfindahl index).
 assortments as (
     select
@@ -81,7 +82,7 @@ assortments as (
         select
             unit_key,
             month,
-            hs6,
+            hs6_key,
             count(*) as items_n
         from units
         group by all
@@ -89,66 +90,61 @@ assortments as (
     group by all
 ),
 
-of_units as (
-    select
-        units.member_iso2,
-        units.month,
-        units.unit_kind,
-        units.unit_key,
-        any_value(units.unit_id) as unit_id,
-        any_value(units.cluster_id) as cluster_id,
-        cast(count(*) as integer) as values_n,
-        {%- for digit in range(1, 10) %}
-        cast(count(*) filter (where units.first_digit = {{ digit }}) as integer) as digit_{{ digit }}_n,
-        {%- endfor %}
-        cast(
-            count(*) filter (
-                where repeated_values.same_value_key is not null or repeated_usd.same_usd_key is not null
-            ) as integer
-        ) as repeated_values_n,
-        sum(units.log_value) as log_value_sum,
-        sum(pow(units.log_value, 2)) as log_value_squares_sum
-    from units
-    left join repeated_values on units.same_value_key = repeated_values.same_value_key
-    left join repeated_usd on units.same_usd_key = repeated_usd.same_usd_key
-    group by units.member_iso2, units.month, units.unit_kind, units.unit_key, units.cluster_key
+unit_names as (
+    {%- for kind, (unit, cluster) in kinds.items() %}
+    select distinct
+        member_iso2,
+        '{{ kind }}' as unit_kind,
+        {{ unit }} as unit_id,
+        hash(member_iso2, '{{ kind }}', {{ unit }}) as unit_key
+    from {{ ref('int_integrity__items') }}
+    {{- '\n    union all' if not loop.last }}
+    {%- endfor %}
 ),
 
-of_all_others as (
+cluster_names as (
+    {%- for cluster in kinds.values() | map('last') | unique %}
     select
-        all_units.member_iso2,
-        all_units.month,
-        all_units.unit_kind,
-        '' as unit_id,
-        '' as cluster_id,
-        cast(count(*) as integer) as values_n,
-        {%- for digit in range(1, 10) %}
-        cast(count(*) filter (where all_units.first_digit = {{ digit }}) as integer) as digit_{{ digit }}_n,
-        {%- endfor %}
-        cast(null as integer) as repeated_values_n,
-        sum(all_units.log_value) as log_value_sum,
-        sum(pow(all_units.log_value, 2)) as log_value_squares_sum,
-        cast(null as double) as effective_subheadings
-    from all_units
-    anti join large_units on all_units.unit_key = large_units.unit_key
-    group by all
+        {{ cluster }} as cluster_id,
+        hash({{ cluster }}) as cluster_key
+    from {{ ref('int_integrity__items') }}
+    {{- '\n    union' if not loop.last }}
+    {%- endfor %}
+),
+
+of_units as (
+    select
+        units.month,
+        units.unit_key,
+        units.cluster_key,
+        {{ digit_sums('units', 'count(coalesce(repeated_value.same_value_key, repeated_usd.same_usd_key))') }}
+    from units
+    left join repeated_value on units.same_value_key = repeated_value.same_value_key
+    left join repeated_usd on units.same_usd_key = repeated_usd.same_usd_key
+    group by units.month, units.unit_key, units.cluster_key
 )
 
 select
-    of_units.member_iso2,
+    unit_names.member_iso2,
     of_units.month,
-    of_units.unit_kind,
-    of_units.unit_id,
-    of_units.cluster_id,
-    of_units.values_n,
-    {%- for digit in range(1, 10) %}
-    of_units.digit_{{ digit }}_n,
-    {%- endfor %}
-    of_units.repeated_values_n,
-    of_units.log_value_sum,
-    of_units.log_value_squares_sum,
+    unit_names.unit_kind,
+    unit_names.unit_id,
+    cluster_names.cluster_id,
+    of_units.* exclude (month, unit_key, cluster_key),
     assortments.effective_subheadings
 from of_units
 inner join assortments on of_units.unit_key = assortments.unit_key and of_units.month = assortments.month
+inner join unit_names on of_units.unit_key = unit_names.unit_key
+inner join cluster_names on of_units.cluster_key = cluster_names.cluster_key
 union all
-select * from of_all_others
+select
+    all_units.member_iso2,
+    all_units.month,
+    all_units.unit_kind,
+    '' as unit_id,
+    '' as cluster_id,
+    {{ digit_sums('all_units', 'null') }},
+    cast(null as double) as effective_subheadings
+from all_units
+anti join large_units on all_units.unit_key = large_units.unit_key
+group by all
