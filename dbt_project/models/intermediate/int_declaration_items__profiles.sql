@@ -14,7 +14,9 @@ select
     items.registered_date - {{ entity }}.first_seen_date as {{ entity }}_days_since_first_seen,
     items.registered_date - {{ entity }}.last_seen_date as {{ entity }}_days_since_last_seen
     {%- endfor %},
-    importer_heading.mean_tax_rate_pct as importer_heading_mean_tax_rate_pct
+    importer_heading.mean_tax_rate_pct as importer_heading_mean_tax_rate_pct,
+    -- What smoothed rates are drawn towards.
+    member.irregular_n / nullif(member.labelled_n, 0) as member_rate
 from {{ ref('int_declaration_items__entity_keys') }} as items
 {#- A left join that finds some rows and not others splits its batch, and later joins pay: those last. #}
 {%- for may_be_missing in [false, true] %}

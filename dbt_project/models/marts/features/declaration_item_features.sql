@@ -14,14 +14,7 @@ with joined as (
         prices.* exclude (item_index, member_iso2, registered_date),
         goods.* exclude (item_index, member_iso2, registered_date),
         rates.* exclude (item_index, member_iso2, registered_date),
-        splitting.* exclude (item_index, member_iso2, registered_date),
-        profiles.member_irregular_n / nullif(profiles.member_labelled_n, 0) as member_rate,
-        case
-            {%- for member, threshold in var('member_de_minimis_usd').items() %}
-            when items.member_iso2 = '{{ member }}' then {{ threshold }}
-            {%- endfor %}
-            when true then {{ var('de_minimis_usd') }}
-        end as de_minimis_usd
+        splitting.* exclude (item_index, member_iso2, registered_date)
     from {{ ref('int_declaration_items__valued') }} as items
     {%- for alias, name in parts.items() %}
     left join {{ ref('int_declaration_items__' ~ name) }} as {{ alias }}
@@ -141,11 +134,8 @@ select
     -- splitting
     cast(earlier_items_n as integer) as splitting__earlier_items_n,
     earlier_value_usd as splitting__earlier_value_usd,
-    cast(
-        value_usd < de_minimis_usd and largest_earlier_value_usd < de_minimis_usd
-        and value_usd + earlier_value_usd >= de_minimis_usd as integer
-    ) as splitting__is_sum_above_threshold,
-    value_usd / de_minimis_usd as splitting__value_to_threshold_ratio,
+    cast(is_sum_above_threshold as integer) as splitting__is_sum_above_threshold,
+    value_to_threshold_ratio as splitting__value_to_threshold_ratio,
 
     -- document
     missing_fields_n as document__missing_fields_n,
