@@ -35,6 +35,7 @@ SOURCES = (
     "ml/integrity/evaluate/record.py",
     "ml/integrity/evaluate/worlds.py",
     "dbt_project/macros/counts_within_strata.sql",
+    "dbt_project/macros/digit_sums.sql",
     "dbt_project/macros/versions.sql",
     "dbt_project/models/intermediate/integrity/*.sql",
     "dbt_project/models/marts/integrity/*.sql",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,3 +62,17 @@ def test_what_reads_signals_makes_no_world_stale(reader: str) -> None:
 )
 def test_what_decides_a_signal_does(source: str) -> None:
     assert PROJECT_ROOT / source in files(PROJECT_ROOT, SOURCES)
+
+
+def test_macros_of_the_counts_decide_too() -> None:
+    macros = {
+        name: path
+        for path in (PROJECT_ROOT / "dbt_project" / "macros").glob("*.sql")
+        for name in re.findall(r"macro (\w+)\(", path.read_text(encoding="utf-8"))
+    }
+    models = (PROJECT_ROOT / "dbt_project" / "models").glob("*/integrity/*.sql")
+    called = {name for path in models for name in re.findall(r"\b(\w+)\(", path.read_text(encoding="utf-8"))}
+    used = {macros[name] for name in called & macros.keys()}
+
+    assert len(used) >= 3
+    assert used - files(PROJECT_ROOT, SOURCES) == set()
